@@ -1,0 +1,106 @@
+/**
+ * The measurement: every server once a round, round after round, so that what disturbs the machine disturbs all of them.
+ *
+ *   round ── server: start ── scenario: warm up ── CPU time ── load ── CPU time ── … ── stop ── next server
+ *
+ * A server starts afresh each round: what the compiler makes of it differs from start to start.
+ */
+import type { Loader, LoadResult } from './load.js'
+import { cpuMicroseconds } from './process-cpu.js'
+import { type RunningServer, type ServerSpec, startServer } from './servers.js'
+
+const CLOSE_CLIENTS = 32
+
+/** One kind of load. */
+export interface Scenario {
+  readonly name: 'keep-alive' | 'close'
+  readonly title: string
+  readonly connections: number
+  readonly close: boolean
+}
+
+/** What one server did in one scenario of one round. */
+export interface Measurement extends LoadResult {
+  readonly server: string
+  readonly scenario: Scenario['name']
+  readonly round: number
+  /** CPU time of the server's processes while the load was on. */
+  readonly cpuMicroseconds: number
+}
+
+/** A server that could not be measured, or did not stop as it should. */
+export interface Failure {
+  readonly server: string
+  readonly round: number
+  readonly message: string
+}
+
+export interface MeasureOptions {
+  readonly servers: readonly ServerSpec[]
+  readonly scenarios: readonly Scenario[]
+  readonly loader: Loader
+  readonly rounds: number
+  /** Of one measurement; each is preceded by a warm-up. */
+  readonly seconds: number
+  readonly signal: AbortSignal
+  /** Told in a few words what is being done. */
+  readonly progress: (what: string) => void
+}
+
+/** The scenarios of the bench. */
+export function scenariosFor(connections: number): readonly Scenario[] {
+  const close = `one connection per request, ${CLOSE_CLIENTS} clients`
+  return [
+    { name: 'keep-alive', title: `keep-alive, ${connections} connections`, connections, close: false },
+    { name: 'close', title: close, connections: CLOSE_CLIENTS, close: true },
+  ]
+}
+
+/** Measures all servers; one that fails is reported, and the others go on. @throws when the signal is aborted */
+export async function measure(
+  options: MeasureOptions,
+): Promise<{ measurements: readonly Measurement[]; failures: readonly Failure[] }> {
+  const measurements: Measurement[] = []
+  const failures: Failure[] = []
+  for (let round = 1; round <= options.rounds; round++) {
+    for (const spec of options.servers) {
+      try {
+        await measureServer(spec, round, options, measurements)
+      } catch (error) {
+        options.signal.throwIfAborted()
+        failures.push({ server: spec.name, round, message: (error as Error).message })
+      }
+    }
+  }
+  return { measurements, failures }
+}
+
+async function measureServer(
+  spec: ServerSpec,
+  round: number,
+  options: MeasureOptions,
+  measurements: Measurement[],
+): Promise<void> {
+  const server = await startServer(spec, options.signal)
+  try {
+    for (const scenario of options.scenarios) {
+      options.progress(`round ${round} of ${options.rounds}: ${spec.name}, ${scenario.title}`)
+      measurements.push(await measureScenario(server, scenario, round, options))
+    }
+  } finally {
+    await server.stop()
+  }
+}
+
+async function measureScenario(
+  { name, url, pid }: RunningServer,
+  { name: scenario, connections, close }: Scenario,
+  round: number,
+  { loader, seconds, signal }: MeasureOptions,
+): Promise<Measurement> {
+  const load = { url, connections, close }
+  await loader.run({ ...load, seconds: Math.max(1, Math.round(seconds / 3)) }, signal)
+  const before = cpuMicroseconds(pid)
+  const result = await loader.run({ ...load, seconds }, signal)
+  return { server: name, scenario, round, ...result, cpuMicroseconds: cpuMicroseconds(pid) - before }
+}

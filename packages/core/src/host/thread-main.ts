@@ -1,0 +1,15 @@
+/** The first module of a worker thread: runs one unit, and ends the thread's part in the server. */
+
+import { parentPort, workerData } from 'node:worker_threads'
+import type { UnitBoot } from './unit-run.js'
+
+const port = parentPort!
+
+// Node opens all files of an import at once: floor by floor they are few enough where descriptors are short.
+for (const floor of ['posix', 'sync', 'socket', 'http', 'connection', 'demux', 'loop'])
+  await import(`../${floor}/index.js`)
+const { failure, runUnit } = await import('./unit-run.js')
+
+runUnit(workerData as UnitBoot, (message) => port.postMessage(message))
+  .catch((error) => port.postMessage(failure(error)))
+  .finally(() => process.exit()) // what an app left open (timers, sockets of its own) would keep the thread for ever

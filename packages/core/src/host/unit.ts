@@ -1,0 +1,145 @@
+/** The units of a server: one thread, one child process, or a part in the calling thread, each running one role once. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import type { FetchApp } from '../connection/index.js'
+import { failure, runUnit, type UnitBoot, type UnitMessage } from './unit-run.js'
+
+/** What the supervisor hears of a unit. `ended` comes once, last; without a reason where the role ran to its end. */
+export interface UnitEvents {
+  message(message: UnitMessage): void
+  ended(reason: string | undefined): void
+}
+
+export interface Unit {
+  /** Ends it, whatever it does; `ended` follows. */
+  kill(): void
+}
+
+/** Starts a unit where its role says. */
+export function startUnit(
+  boot: UnitBoot,
+  place: 'thread' | 'process' | 'caller',
+  app: FetchApp | undefined,
+  events: UnitEvents,
+): Unit {
+  if (place === 'thread') return new ThreadUnit(boot, events)
+  if (place === 'process') return new ProcessUnit(boot, events)
+  return new CallerUnit(boot, app!, events)
+}
+
+/** Remembers how a unit ended until it is gone: the last word counts. */
+class Ending {
+  finished = false
+  failed: string | undefined
+  #isGone = false
+  readonly #events: UnitEvents
+
+  constructor(events: UnitEvents) {
+    this.#events = events
+  }
+
+  hear(message: UnitMessage): void {
+    if (message.type === 'finished') this.finished = true
+    if (message.type === 'failed') this.failed = message.stack
+    this.#events.message(message)
+  }
+
+  gone(how: string): void {
+    if (this.#isGone) return
+    this.#isGone = true
+    this.#events.ended(this.finished ? undefined : (this.failed ?? how))
+  }
+}
+
+/** Milliseconds that a thread gets to return when the stop is forced. */
+const GRACE_MS = 250
+
+class ThreadUnit implements Unit {
+  readonly #worker: Worker
+  #execution: NodeJS.Timeout | undefined
+
+  constructor(boot: UnitBoot, events: UnitEvents) {
+    const ending = new Ending(events)
+    const main = new URL('./thread-main.js', import.meta.url)
+    const given = flags()
+    const execArgv = given.length === process.execArgv.length ? {} : { execArgv: given } // inherited as it is, if it can be
+    this.#worker = new Worker(main, { workerData: boot, name: boot.name, ...execArgv })
+    this.#worker.on('message', (message: UnitMessage) => ending.hear(message))
+    this.#worker.on('error', (error) => {
+      ending.failed = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    })
+    this.#worker.on('exit', (code) => {
+      clearTimeout(this.#execution)
+      ending.gone(`the thread ended with code ${code}`)
+    })
+  }
+
+  /** A thread that was woken sees that the stop is forced, and returns; one that does not in time is terminated. */
+  kill(): void {
+    this.#execution ??= setTimeout(() => void this.#worker.terminate(), GRACE_MS)
+  }
+}
+
+class ProcessUnit implements Unit {
+  readonly #child: ChildProcess
+
+  constructor(boot: UnitBoot, events: UnitEvents) {
+    const ending = new Ending(events)
+    const main = fileURLToPath(new URL('./process-main.js', import.meta.url))
+    this.#child = spawn(process.execPath, [...flags(), main], {
+      stdio: ['pipe', 'inherit', 'inherit', 'pipe', boot.listenerFd, boot.control.fd!],
+    })
+    this.#child.on('error', (error) => {
+      ending.failed = `the process cannot be started: ${error.message}`
+      if (this.#child.pid === undefined) ending.gone('')
+    })
+    this.#child.on('close', (code, signal) => {
+      ending.gone(signal === null ? `the process ended with code ${code}` : `the process was killed by ${signal}`)
+    })
+    if (this.#child.pid === undefined) return // 'error' will tell why; out of descriptors there are not even streams
+    const { stdin, stdio } = this.#child as { stdin: Writable; stdio: readonly unknown[] }
+    createInterface(stdio[MESSAGE_FD] as Readable).on('line', (line) => ending.hear(JSON.parse(line) as UnitMessage))
+    stdin.on('error', () => {}) // a child that died before it read is told of by 'close'
+    stdin.end(JSON.stringify({ ...boot, ...HANDED, control: { units: boot.control.units, fd: CONTROL_FD } }))
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+}
+
+/** The flags that node was started with, without those that say what to run: a unit would run it again, and again. */
+function flags(): string[] {
+  const kept: string[] = []
+  const given = process.execArgv[Symbol.iterator]()
+  for (const flag of given) {
+    if (/^(?:-e|-p|-pe|--eval|--print|--input-type)$/.test(flag)) given.next()
+    else if (!/^--(?:eval|print|input-type)=/.test(flag)) kept.push(flag)
+  }
+  return kept
+}
+
+/** The descriptors of a child: what the host passes, by position in `stdio`. */
+const MESSAGE_FD = 3
+const LISTENER_FD = 4
+const CONTROL_FD = 5
+const HANDED = { listenerFd: LISTENER_FD, stopFd: -1, shared: undefined, table: undefined }
+
+class CallerUnit implements Unit {
+  constructor(boot: UnitBoot, app: FetchApp, events: UnitEvents) {
+    const ending = new Ending(events)
+    // In a turn of its own: whoever called serve() gets its server before the loop first blocks.
+    setImmediate(() => {
+      runUnit(boot, (message) => ending.hear(message), app)
+        .catch((error) => ending.hear(failure(error)))
+        .finally(() => ending.gone('the loop ended'))
+    })
+  }
+
+  /** The calling thread is its owner's: the role sees that the stop is forced, and returns. */
+  kill(): void {}
+}

@@ -1,0 +1,10 @@
+/** The HTTP floor: a server's side of HTTP/1.0 and 1.1 without I/O, and the fetch classes that apps see. */
+export { RequestBody } from './body.js'
+export { ChunkedDecoder } from './chunked.js'
+export { DateField } from './date.js'
+export * from './fetch/index.js'
+export { emptyHead, type Head, INCOMPLETE, parseHead } from './head.js'
+export { BODY_HIGH_WATER, DEFAULT_LIMITS, DISCARD_LIMIT, type HttpLimits } from './limits.js'
+export { type HttpContext, HttpMachine } from './machine.js'
+export { Output, skip } from './output.js'
+export { reasonOf } from './status.js'

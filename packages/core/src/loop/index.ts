@@ -1,0 +1,5 @@
+/** The loop floor: how Node's event loop lives on a thread that runs a loop of its own, or blocks. */
+export { BlockingThread } from './blocking-thread.js'
+export { Door } from './door.js'
+export { NestedLibuv } from './libuv.js'
+export { Attendant, Lot, openLot } from './parking.js'

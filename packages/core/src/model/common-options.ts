@@ -1,0 +1,61 @@
+import { DEFAULT_TIMEOUTS, type Timeouts } from '../connection/index.js'
+import { DEFAULT_LIMITS, type HttpLimits } from '../http/index.js'
+import { integer, milliseconds, type OptionSpecs } from './options.js'
+
+/** What every model honours, whatever else it offers. */
+export interface CommonOptions {
+  /** Connections that may wait to be accepted; the kernel's own bound applies too. Default: 4096. */
+  readonly backlog: number
+  /** Time from the first byte of a request to the end of its head, in ms. Default: 20 s; then 408. */
+  readonly headTimeout: number
+  /** Time without a byte of a request body that is being read, in ms. Default: 30 s; then 408. */
+  readonly bodyTimeout: number
+  /** Time in which a client takes not a byte of its response, in ms. Default: 30 s; then the connection is cut. */
+  readonly writeTimeout: number
+  /** Time between two requests of a connection, in ms. Default: 65 s; then it is closed. */
+  readonly idleTimeout: number
+  /** Time that requests get to finish when the server closes, in ms. Default: 10 s; then they are cut. */
+  readonly drainTimeout: number
+  /** Bytes of a request line. Default: 8192; beyond it 414. */
+  readonly maxRequestLine: number
+  /** Bytes of a header section. Default: 16384; beyond it 431. */
+  readonly maxHeaderBytes: number
+  /** Fields of a header section. Default: 256; beyond it 431. */
+  readonly maxHeaders: number
+  /** Bytes of a request body. Default: 134217728; beyond it 413. */
+  readonly maxBody: number
+}
+
+export const COMMON_OPTIONS: OptionSpecs<CommonOptions> = {
+  backlog: integer('connections that may wait to be accepted', { default: 4096, min: 1, max: 65_535 }),
+  headTimeout: milliseconds('time for the head of a request', { default: DEFAULT_TIMEOUTS.head }),
+  bodyTimeout: milliseconds('time without a byte of a request body', { default: DEFAULT_TIMEOUTS.body }),
+  writeTimeout: milliseconds('time without a byte of a response taken', { default: DEFAULT_TIMEOUTS.write }),
+  idleTimeout: milliseconds('time between two requests of a connection', { default: DEFAULT_TIMEOUTS.idle }),
+  drainTimeout: integer('time for requests to finish when the server closes, in ms', {
+    default: 10_000,
+    max: 86_400_000,
+  }),
+  maxRequestLine: integer('bytes of a request line', { default: DEFAULT_LIMITS.requestLine, min: 64, max: 1 << 20 }),
+  maxHeaderBytes: integer('bytes of a header section', { default: DEFAULT_LIMITS.headerBytes, min: 256, max: 1 << 20 }),
+  maxHeaders: integer('fields of a header section', { default: DEFAULT_LIMITS.headerCount, min: 1, max: 10_000 }),
+  maxBody: integer('bytes of a request body', { default: DEFAULT_LIMITS.body }),
+}
+
+export function limitsOf(options: CommonOptions): HttpLimits {
+  return {
+    requestLine: options.maxRequestLine,
+    headerBytes: options.maxHeaderBytes,
+    headerCount: options.maxHeaders,
+    body: options.maxBody,
+  }
+}
+
+export function timeoutsOf(options: CommonOptions): Timeouts {
+  return {
+    head: options.headTimeout,
+    body: options.bodyTimeout,
+    write: options.writeTimeout,
+    idle: options.idleTimeout,
+  }
+}

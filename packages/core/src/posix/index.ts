@@ -1,0 +1,62 @@
+/**
+ * The door to the system: typed functions over the C library, a file for each group of man pages.
+ *
+ * Two kinds of calls. Hot ones (recv, send, accept4, epoll_wait, …) return n >= 0 or a negative errno and never throw
+ * for
+ * what the system says; set-up ones (socket, bind, mmap, fork, …) throw PosixError. Both throw RangeError for arguments
+ * that do not fit, before a pointer leaves TypeScript, and UnsupportedError where the platform lacks the call.
+ *
+ * Nobody above sees a struct or a platform's number, and importing this works anywhere.
+ */
+export * from './address.js'
+export * from './epoll.js'
+export * from './errors.js'
+export { bindAll } from './ffi.js'
+export * from './file.js'
+export { IOV_MAX } from './iovec.js'
+export * from './memory.js'
+export * from './pipe.js'
+export { isSupported, platformName } from './platform.js'
+export * from './poll.js'
+export * from './process.js'
+export * from './signal.js'
+export {
+  accept4,
+  bind,
+  connect,
+  getpeername,
+  getSocketError,
+  getsockname,
+  getsockoptInt,
+  IPPROTO_IPV6,
+  IPPROTO_TCP,
+  listen,
+  MSG_DONTWAIT,
+  MSG_PEEK,
+  readv,
+  recv,
+  recvPeek,
+  SHUT_RD,
+  SHUT_RDWR,
+  SHUT_WR,
+  SOL_SOCKET,
+  type SocketOptions,
+  send,
+  sendv,
+  setIpv6Only,
+  setKeepAlive,
+  setLinger,
+  setNoDelay,
+  setReceiveBuffer,
+  setReceiveLowWater,
+  setReceiveTimeout,
+  setReuseAddress,
+  setReusePort,
+  setSendBuffer,
+  setSendTimeout,
+  setsockoptInt,
+  shutdown,
+  socket,
+  TCP_NODELAY,
+} from './socket.js'
+export * from './uv.js'

@@ -1,0 +1,107 @@
+/** Signals as values: masks, waits and descriptors in place of handlers, which JavaScript cannot be. */
+import { constants } from 'node:os'
+import { descriptor, integer } from './bounds.js'
+import { PosixError } from './errors.js'
+import { check, declare, outcome } from './ffi.js'
+import { platform } from './platform.js'
+
+const c = declare({
+  pthread_sigmask: 'int pthread_sigmask(int how, void* set, void* former)',
+  signalfd: 'int signalfd(int fd, void* set, int flags)',
+  read: 'int read(int fd, void* buffer, size_t length)',
+  sigtimedwait: 'int sigtimedwait(void* set, void* info, void* timeout)',
+  signal: 'intptr_t signal(int signal, intptr_t handler)',
+})
+
+/** Block the signals given, besides those blocked already. */
+export const SIG_BLOCK: number = platform.SIG_BLOCK
+/** Unblock the signals given. */
+export const SIG_UNBLOCK: number = platform.SIG_UNBLOCK
+/** Block exactly the signals given. */
+export const SIG_SETMASK: number = platform.SIG_SETMASK
+
+const SIG_DFL = 0
+const SIG_IGN = 1
+const HIGHEST = 8 * Math.min(platform.sigsetSize, 8) // Linux has signals 1 to 64
+
+function setOf(signals: Iterable<number>): Uint8Array {
+  const set = new Uint8Array(platform.sigsetSize)
+  for (const n of signals) {
+    if (!Number.isInteger(n) || n < 1 || n > HIGHEST) throw new RangeError(`a signal is from 1 to ${HIGHEST}: ${n}`)
+    set[(n - 1) >> 3]! |= 1 << ((n - 1) & 7)
+  }
+  return set
+}
+
+function listOf(set: Uint8Array): readonly number[] {
+  const all = Array.from({ length: HIGHEST }, (_, i) => i + 1)
+  return all.filter((n) => ((set[(n - 1) >> 3] as number) >> ((n - 1) & 7)) & 1)
+}
+
+/**
+ * Changes which signals the calling thread blocks (SIG_BLOCK, …); returns those blocked before. man 3 pthread_sigmask
+ */
+export function sigprocmask(how: number, signals: readonly number[]): readonly number[] {
+  const former = new Uint8Array(platform.sigsetSize)
+  const error = c.pthread_sigmask(integer(how, 'how'), setOf(signals), former) // returns errno, unlike most calls
+  if (error !== 0) throw new PosixError('pthread_sigmask', -error)
+  return listOf(former)
+}
+
+/** Whether the descriptor returns -EAGAIN where no signal is pending. */
+export interface SignalOptions {
+  /** Default: true. */
+  readonly nonblocking?: boolean
+}
+
+/**
+ * Makes a descriptor that is readable while one of `signals`, which must be blocked, is pending. Linux. man 2 signalfd
+ */
+export function signalfd(signals: readonly number[], { nonblocking = true }: SignalOptions = {}): number {
+  const flags = platform.O_CLOEXEC | (nonblocking ? platform.O_NONBLOCK : 0)
+  return check(c.signalfd(-1, setOf(signals), flags), 'signalfd')
+}
+
+const SIGNALFD_SIGINFO = 128 // bytes; the first word is the number
+const info = new Int32Array(SIGNALFD_SIGINFO / 4)
+
+/** Takes a pending signal from a signalfd: its number, or a negative errno (-EAGAIN: none). man 2 signalfd */
+export function readSignal(fd: number): number {
+  const n = outcome(c.read(descriptor(fd), info, SIGNALFD_SIGINFO))
+  return n < 0 ? n : (info[0] as number)
+}
+
+/**
+ * Waits up to `ms` (below 0: for ever) for one of `signals`, which must be blocked; returns its number or a negative
+ * errno
+ * (-EAGAIN: none came). Linux and FreeBSD. Any thread. man 2 sigtimedwait
+ */
+export function sigtimedwait(signals: readonly number[], ms: number): number {
+  if (Number.isNaN(ms)) throw new RangeError('a timeout must be a number of milliseconds')
+  return outcome(c.sigtimedwait(setOf(signals), null, ms < 0 || ms === Number.POSITIVE_INFINITY ? null : timespec(ms)))
+}
+
+function timespec(ms: number): BigInt64Array {
+  return new BigInt64Array([BigInt(Math.trunc(ms / 1000)), BigInt(Math.round((ms % 1000) * 1e6))])
+}
+
+/**
+ * Ignores a signal in the whole process; SIGCHLD ignored collects children by itself. man 2 signal @throws PosixError
+ */
+export function ignoreSignal(signal: number): void {
+  setHandler(signal, SIG_IGN)
+}
+
+/** Gives a signal its default effect again, as a forked child needs it in place of node's handlers. man 2 signal */
+export function defaultSignal(signal: number): void {
+  setHandler(signal, SIG_DFL)
+}
+
+function setHandler(signal: number, handler: number): void {
+  check(c.signal(integer(signal, 'signal'), handler), 'signal', nameOf(signal))
+}
+
+function nameOf(signal: number): string {
+  const found = Object.entries(constants.signals).find(([, n]) => n === signal)
+  return found?.[0] ?? String(signal)
+}

@@ -1,0 +1,2 @@
+/** Servers on one event demultiplexer. */
+export { type EpollOptions, epoll } from './epoll.js'

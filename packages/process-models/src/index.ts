@@ -1,0 +1,2 @@
+/** Servers made of processes. */
+export { type SingleProcessOptions, singleProcess } from './single-process.js'

@@ -1,0 +1,24 @@
+/** The list of all models, one line each: the one place to which a new model is added. */
+
+import type { Model } from '@cs/core'
+import { epoll } from '@cs/io-multiplexing'
+import { singleProcess } from '@cs/process-models'
+import { threadPool } from '@cs/thread-models'
+
+/** A model of any options, as a registry knows it. */
+// biome-ignore lint/suspicious/noExplicitAny: each model has options of its own
+export type AnyModel = Model<any>
+
+/** The models in the order in which one should read them. */
+export const models: readonly AnyModel[] = [singleProcess, threadPool, epoll]
+
+/** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */
+export function findModel(name: string): AnyModel | undefined {
+  const kebab = name.replaceAll('_', '-')
+  return models.find((model) => model.name === kebab)
+}
+
+/** Names the family package from which a model comes. */
+export function packageOf(model: AnyModel): string {
+  return `@cs/${model.family}`
+}

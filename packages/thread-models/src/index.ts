@@ -1,0 +1,2 @@
+/** Servers made of threads. */
+export { type ThreadPoolOptions, threadPool } from './thread-pool.js'

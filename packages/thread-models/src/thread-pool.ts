@@ -1,0 +1,104 @@
+/**
+ * Thread pool: one thread accepts, N threads serve, a bounded queue between them.
+ *
+ *   acceptor: epoll_wait ─▶ accept4, or a parked connection has bytes ─▶ queue.put
+ *   worker 1: queue.take ─▶ recv → handler → send ─▶ park ↺
+ *   worker N: queue.take ─▶ …                                     (a futex wakes one of them)
+ *
+ * Waits in:      epoll_wait(2) in the acceptor, futex(2) in the workers
+ * Shares:        the queue of ready descriptors, the lot where idle connections are parked, the connection table
+ * Crash:         one thread, the one connection it served; the host starts another
+ * Choose it      for handlers that block or burn CPU, on a few cores; not where handlers mostly await (epoll does more).
+ * Differs from   multi-thread: a connection takes a thread only while it has something to do, so N threads serve any number.
+ * See:           UNP §30.12; POSA2 §5 (half-sync/half-async); man 7 epoll (EPOLLONESHOT)
+ */
+
+import { availableParallelism } from 'node:os'
+import {
+  Attendant,
+  BlockingThread,
+  BoundedQueue,
+  close,
+  Door,
+  defineModel,
+  integer,
+  Lot,
+  type Model,
+  onThread,
+  openLot,
+  READABLE,
+} from '@cs/core'
+
+export interface ThreadPoolOptions {
+  /** Threads that run handlers. Default: one for each processor. */
+  readonly threads: number
+  /** Connections that may wait for a thread; beyond it accepting waits. Default: 1024. */
+  readonly waiting: number
+}
+
+interface Shared {
+  readonly queue: BoundedQueue
+  /** The epoll on which idle connections are parked. */
+  readonly lot: number
+}
+
+/** Bytes of a request that are gathered before it takes a thread: a slow client holds none. */
+const GATHER_BYTES = 64 * 1024
+
+export const threadPool: Model<ThreadPoolOptions> = defineModel<ThreadPoolOptions, Shared>(import.meta, {
+  name: 'thread-pool',
+  family: 'thread-models',
+  summary: 'one thread accepts, N threads serve, a bounded queue between',
+  needs: ['Linux'],
+  missing: () => (process.platform === 'linux' ? undefined : 'connections are parked with epoll(7), a call of Linux'),
+  options: {
+    threads: integer('threads that run handlers', { default: availableParallelism(), min: 1, max: 1024 }),
+    waiting: integer('connections that may wait for a thread', { default: 1024, min: 1, max: 1 << 20 }),
+  },
+  shared: ({ waiting }) => ({ queue: BoundedQueue.create(waiting), lot: openLot() }),
+  dispose: ({ lot }) => close(lot),
+  roles: {
+    acceptor: onThread({ handles: false }, ({ listener, shared: { queue, lot }, service, stop, acceptedLast }) => {
+      const attendant = new Attendant(lot, service, queue)
+      const { demux } = attendant
+      const door = new Door(listener, demux, (fd) => attendant.accepted(fd))
+      let draining = false
+      let parked = false
+
+      demux.add(stop.fd, READABLE)
+      while (!draining || (parked && !stop.forced)) {
+        const ready = demux.wait(door.timeout(attendant.timeout(draining)))
+        service.tick()
+        for (let i = 0; i < ready; i++) {
+          const fd = demux.fd(i)
+          if (fd === stop.fd) drain()
+          else door.takes(fd) || attendant.ready(fd)
+        }
+        attendant.hand()
+        parked = attendant.sweep(draining)
+      }
+      queue.close()
+
+      function drain(): void {
+        draining = true
+        demux.remove(stop.fd)
+        door.shut()
+        acceptedLast()
+      }
+    }),
+
+    worker: onThread(
+      { count: ({ threads }) => threads, accepts: false, gather: GATHER_BYTES },
+      async ({ shared, service }) => {
+        const lot = new Lot(shared.lot, service)
+        const thread = new BlockingThread(service)
+        for await (const fd of thread.takenFrom(shared.queue)) {
+          const connection = lot.enter(fd)
+          if (connection !== undefined) lot.leave(connection, await connection.exchange())
+        }
+      },
+    ),
+  },
+})
+
+export const serve: typeof threadPool.serve = threadPool.serve

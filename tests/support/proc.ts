@@ -1,0 +1,121 @@
+/** What an observer sees of a process from outside, by proc(5). Linux only. */
+
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+
+/** Ticks of a second in which /proc counts CPU time (USER_HZ is 100 on every Linux that Node runs on). */
+const TICKS = 100
+
+/** Numbers of the system calls that tests look for, by architecture. */
+const NUMBERS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  x64: { accept: 43, accept4: 288, epoll_wait: 232, epoll_pwait: 281, futex: 202, poll: 7, ppoll: 271, recvfrom: 45 },
+  arm64: { accept: 202, accept4: 242, epoll_pwait: 22, futex: 98, ppoll: 73, recvfrom: 207 },
+}
+
+export interface Thread {
+  readonly tid: number
+  readonly comm: string
+  /** Name of the system call it sits in; its number in words where the table has none; 'running' where it is in none. */
+  readonly syscall: string
+}
+
+export interface Process {
+  readonly pid: number
+  readonly ppid: number
+  readonly session: number
+  readonly state: string
+}
+
+/** The threads of a process, by tid. */
+export function threadsOf(pid: number): Thread[] {
+  const tids = list(`/proc/${pid}/task`).map(Number)
+  return tids.flatMap((tid) => {
+    const comm = text(`/proc/${pid}/task/${tid}/comm`)
+    const syscall = text(`/proc/${pid}/task/${tid}/syscall`)
+    return comm === undefined || syscall === undefined ? [] : [{ tid, comm: comm.trim(), syscall: nameOf(syscall) }]
+  })
+}
+
+/** The processes of a session, zombies included: a server under test is the leader of its own. */
+export function sessionOf(leader: number): Process[] {
+  return list('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => processOf(Number(name)) ?? [])
+    .filter(({ session }) => session === leader)
+}
+
+export function childrenOf(pid: number): Process[] {
+  return list('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => processOf(Number(name)) ?? [])
+    .filter(({ ppid }) => ppid === pid)
+}
+
+export function processOf(pid: number): Process | undefined {
+  const fields = statOf(`/proc/${pid}/stat`)
+  if (fields === undefined) return undefined
+  return { pid, state: fields[0], ppid: Number(fields[1]), session: Number(fields[3]) }
+}
+
+/** Open descriptors of a process. */
+export function fdCountOf(pid: number): number {
+  return list(`/proc/${pid}/fd`).length
+}
+
+/** Seconds of CPU, user and system, that a process has used. */
+export function cpuSecondsOf(pid: number): number {
+  const fields = statOf(`/proc/${pid}/stat`)
+  return fields === undefined ? 0 : (Number(fields[11]) + Number(fields[12])) / TICKS
+}
+
+/** Inodes of the sockets that listen on a TCP port, IPv4 and IPv6. */
+export function listenersOn(port: number): string[] {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  return ['tcp', 'tcp6']
+    .flatMap((table) => (text(`/proc/net/${table}`) ?? '').split('\n').slice(1))
+    .map((row) => row.trim().split(/\s+/))
+    .filter(([, local, , state]) => state === '0A' && local?.endsWith(suffix))
+    .map((row) => row[9])
+}
+
+/** The processes of a session that hold the socket with an inode. */
+export function holdersOf(inode: string, leader: number): number[] {
+  return sessionOf(leader)
+    .map(({ pid }) => pid)
+    .filter((pid) => list(`/proc/${pid}/fd`).some((fd) => link(`/proc/${pid}/fd/${fd}`) === `socket:[${inode}]`))
+}
+
+function statOf(path: string): string[] | undefined {
+  const stat = text(path)
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ') // the name before it may hold anything
+}
+
+function nameOf(line: string): string {
+  const [number] = line.trim().split(' ')
+  if (number === 'running') return number
+  const found = Object.entries(NUMBERS[process.arch] ?? {}).find(([, known]) => known === Number(number))
+  return found?.[0] ?? `system call ${number}`
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path)
+  } catch {
+    return [] // it is gone
+  }
+}
+
+function text(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined // it is gone
+  }
+}
+
+function link(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return undefined // it is gone
+  }
+}
