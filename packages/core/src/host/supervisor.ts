@@ -275,7 +275,7 @@ export class Supervisor {
     }
     for (const { plan, unit } of this.#seats) {
       if (plan.boot.stopFd >= 0) eventfdSignal(plan.boot.stopFd)
-      if (plan.place === 'process') unit?.kill()
+      unit?.abandon()
     }
     release()
     for (const fd of this.#connections()) shutdown(fd, SHUT_RDWR)

@@ -2,7 +2,7 @@
 
 import { type FetchApp, Service, type Timeouts } from '../connection/index.js'
 import type { HttpLimits } from '../http/index.js'
-import { bindAll, getpid, gettid, type SocketAddress, setThreadName } from '../posix/index.js'
+import { getpid, gettid, type SocketAddress, setThreadName } from '../posix/index.js'
 import { ConnectionTable, Listener } from '../socket/index.js'
 import { type Dehydrated, hydrate } from '../sync/index.js'
 import { loadApp } from './app.js'
@@ -30,6 +30,13 @@ export interface UnitBoot {
   readonly table: { readonly buffer: SharedArrayBuffer } | undefined
 }
 
+/** What a worker thread is given. */
+export interface ThreadBoot {
+  readonly boot: UnitBoot
+  /** The cell of a Binding. */
+  readonly binding: SharedArrayBuffer
+}
+
 /** What a unit tells the host. */
 export type UnitMessage =
   | { readonly type: 'ready' | 'accepted last' | 'finished' }
@@ -47,7 +54,6 @@ export async function runUnit(boot: UnitBoot, tell: (message: UnitMessage) => vo
   const control = Control.open(boot.control)
   const cells = control.unit(boot.unit)
   if (given === undefined) {
-    bindAll()
     setThreadName(boot.name)
     await import(boot.moduleUrl)
   }

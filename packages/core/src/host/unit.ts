@@ -6,7 +6,8 @@ import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { FetchApp } from '../connection/index.js'
-import { failure, runUnit, type UnitBoot, type UnitMessage } from './unit-run.js'
+import { Binding } from './binding.js'
+import { failure, runUnit, type ThreadBoot, type UnitBoot, type UnitMessage } from './unit-run.js'
 
 /** What the supervisor hears of a unit. `ended` comes once, last; without a reason where the role ran to its end. */
 export interface UnitEvents {
@@ -17,6 +18,8 @@ export interface UnitEvents {
 export interface Unit {
   /** Ends it, whatever it does; `ended` follows. */
   kill(): void
+  /** Ends with this process, or is made ready to: nothing that runs on the event loop does any more. Blocks for some ms. */
+  abandon(): void
 }
 
 /** Starts a unit where its role says. */
@@ -60,6 +63,7 @@ const GRACE_MS = 250
 
 class ThreadUnit implements Unit {
   readonly #worker: Worker
+  readonly #binding = new Binding()
   #execution: NodeJS.Timeout | undefined
 
   constructor(boot: UnitBoot, events: UnitEvents) {
@@ -67,7 +71,11 @@ class ThreadUnit implements Unit {
     const main = new URL('./thread-main.js', import.meta.url)
     const given = flags()
     const execArgv = given.length === process.execArgv.length ? {} : { execArgv: given } // inherited as it is, if it can be
-    this.#worker = new Worker(main, { workerData: boot, name: boot.name, ...execArgv })
+    this.#worker = new Worker(main, {
+      workerData: { boot, binding: this.#binding.buffer } satisfies ThreadBoot,
+      name: boot.name,
+      ...execArgv,
+    })
     this.#worker.on('message', (message: UnitMessage) => ending.hear(message))
     this.#worker.on('error', (error) => {
       ending.failed = error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -80,7 +88,17 @@ class ThreadUnit implements Unit {
 
   /** A thread that was woken sees that the stop is forced, and returns; one that does not in time is terminated. */
   kill(): void {
-    this.#execution ??= setTimeout(() => void this.#worker.terminate(), GRACE_MS)
+    this.#execution ??= setTimeout(() => this.#terminate(), GRACE_MS)
+  }
+
+  #terminate(): void {
+    if (this.#binding.forestall()) this.#worker.terminate()
+    else this.#execution = setTimeout(() => this.#terminate(), GRACE_MS)
+  }
+
+  /** Node terminates the threads when the process exits. */
+  abandon(): void {
+    this.#binding.outlast()
   }
 }
 
@@ -109,6 +127,10 @@ class ProcessUnit implements Unit {
 
   kill(): void {
     this.#child.kill('SIGKILL')
+  }
+
+  abandon(): void {
+    this.kill()
   }
 }
 
@@ -142,4 +164,6 @@ class CallerUnit implements Unit {
 
   /** The calling thread is its owner's: the role sees that the stop is forced, and returns. */
   kill(): void {}
+
+  abandon(): void {}
 }
