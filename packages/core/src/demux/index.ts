@@ -1,3 +1,4 @@
 /** The demultiplexer floor: one interface over the system calls that tell which descriptors are ready. */
-export { type Demultiplexer, READABLE, WRITABLE } from './demultiplexer.js'
-export { EpollDemultiplexer } from './epoll.js'
+export { type Demultiplexer, READABLE, type Trigger, WOKEN, WRITABLE } from './demultiplexer.js'
+export { EpollDemultiplexer, type EpollSettings } from './epoll.js'
+export { type SharedWakeup, Wakeup, type WakeupKind } from './wakeup.js'

@@ -11,8 +11,8 @@ export interface RoleContext<Options, Shared> {
   /** The app, the buffers, the clock and the counters of this thread; in a role that handles no requests, without the app. */
   readonly service: Service
   readonly stop: StopSignal
-  /** Hands on what it is given and has the host close its descriptor if the thread dies. */
-  owned<T extends { readonly epfd: number }>(demux: T): T
+  /** Hands on what it is given and has the host close its descriptors if the thread dies. */
+  owned<T extends { readonly descriptors: readonly number[] }>(demux: T): T
   /** The number of this unit among those of its role, from 0. */
   readonly index: number
   /** Must be called by each unit that accepts, when it will take no more: then the host closes the listening socket. */

@@ -98,7 +98,7 @@ function contextOf(
       },
     },
     owned: (demux) => {
-      control.unit(boot.unit).hold(demux.epfd)
+      for (const fd of demux.descriptors) control.unit(boot.unit).hold(fd)
       return demux
     },
     acceptedLast: () => {

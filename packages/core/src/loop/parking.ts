@@ -53,7 +53,7 @@ export class Lot {
 
   constructor(epfd: number, service: Service) {
     this.#service = service
-    this.#demux = new EpollDemultiplexer(epfd)
+    this.#demux = new EpollDemultiplexer({ epfd })
   }
 
   /** Takes up a connection that came out of the queue; undefined where it is another's or has been ended. */
@@ -123,7 +123,7 @@ export class Attendant {
   #parked = false
 
   constructor(epfd: number, service: Service, queue: BoundedQueue) {
-    this.demux = new EpollDemultiplexer(epfd)
+    this.demux = new EpollDemultiplexer({ epfd })
     this.#service = service
     this.#queue = queue
     this.#sweepAt = service.now

@@ -46,7 +46,7 @@ export class EpollEvents {
     this.words = new Int32Array(capacity * stride)
   }
 
-  /** Returns the descriptor of event `i`, which is below what epoll_wait returned. */
+  /** Returns the descriptor of event `i`, or the tag it was given instead; `i` is below what epoll_wait returned. */
   fd(i: number): number {
     return this.words[i * stride + data] as number
   }
@@ -65,13 +65,14 @@ export function epoll_create1(): number {
 const event = new Int32Array(4)
 
 /**
- * Adds, changes or removes (EPOLL_CTL_…) what is told of `fd`: 0 or -errno. Any thread, during a wait too. man 2
- * epoll_ctl
+ * Adds, changes or removes (EPOLL_CTL_…) what is told of `fd`: 0 or -errno. Any thread, during a wait too. man 2 epoll_ctl
+ *
+ * @param tag what the events tell in the place of `fd`
  */
-export function epoll_ctl(epfd: number, op: number, fd: number, events: number): number {
+export function epoll_ctl(epfd: number, op: number, fd: number, events: number, tag: number = fd): number {
   event[0] = events
-  event[data] = descriptor(fd)
-  return outcome(c.epoll_ctl(descriptor(epfd), integer(op, 'op'), fd, event))
+  event[data] = integer(tag, 'tag')
+  return outcome(c.epoll_ctl(descriptor(epfd), integer(op, 'op'), descriptor(fd), event))
 }
 
 /**

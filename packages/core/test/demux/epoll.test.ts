@@ -6,7 +6,7 @@ import { bytes, closeAll, keep, run } from '../posix/support.js'
 afterEach(closeAll)
 
 function demultiplexer(epfd?: number): EpollDemultiplexer {
-  const demux = new EpollDemultiplexer(epfd)
+  const demux = new EpollDemultiplexer(epfd === undefined ? {} : { epfd })
   if (epfd === undefined) onTestFinished(() => demux.close())
   return demux
 }
