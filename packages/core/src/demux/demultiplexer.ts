@@ -18,7 +18,8 @@
  * reported, so whoever is told reads, writes or accepts until EAGAIN, or asks to be told again with `modify`.
  * A descriptor with an error or a hang-up is reported as readable and writable, as far as somebody is interested and more where
  * the system call cannot help it, so that whoever reads or writes next meets the error.
- * A descriptor that is closed while it is watched, and nobody tells, is never reported; it stays or goes as the kernel has it.
+ * A descriptor that is closed while it is watched, though nobody told, is not reported any more; neither is one that was not
+ * open when it was added, unless add says so at once (epoll: PosixError EBADF).
  * A descriptor from `limit` on cannot be watched: add throws RangeError.
  * A demultiplexer is used by one thread; of epoll, `add`, `modify` and `remove` may come from any.
  */

@@ -69,6 +69,11 @@ export function setCloseOnExec(fd: number, on: boolean): void {
   setFlag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on)
 }
 
+/** Tells whether a number is that of an open descriptor. Any thread. man 2 fcntl, F_GETFD */
+export function isOpen(fd: number): boolean {
+  return c.fcntl(descriptor(fd), F_GETFD, 'int', 0) !== -1
+}
+
 /** Returns a second descriptor, close-on-exec, of the same open file. Any thread. man 2 fcntl, F_DUPFD_CLOEXEC */
 export function duplicate(fd: number): number {
   return fcntl(fd, platform.F_DUPFD_CLOEXEC, 0)
