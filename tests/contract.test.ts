@@ -11,6 +11,7 @@ import { stopping } from './contract/stopping.js'
 import { exceptions } from './exceptions.js'
 import { impatiently } from './support/deadline.js'
 import { startServer, type TestServer } from './support/server.js'
+import { type Variant, variants } from './variants.js'
 
 const groups: Readonly<Record<string, readonly Case[]>> = { listening, requests, clients, stopping, failures }
 const contract = Object.values(groups).flat()
@@ -33,12 +34,21 @@ test('has exceptions only of known models, from known cases, each with a reason'
   }
 })
 
-describe.each(models)('$name', (model) => {
-  const missing = model.missing()
+test('has variants only of known models', () => {
+  for (const { model } of variants) expect(models.map(({ name }) => name)).toContain(model)
+})
+
+const subjects: readonly Variant[] = models.flatMap(({ name }) => [
+  { model: name, set: {} },
+  ...variants.filter(({ model }) => model === name),
+])
+
+describe.each(subjects.map((subject) => [titleOf(subject), subject] as const))('%s', (_, { model, set }) => {
+  const missing = models.find(({ name }) => name === model)!.missing()
   let server: TestServer | undefined
 
   beforeAll(async () => {
-    if (missing === undefined) server = await startServer(model.name)
+    if (missing === undefined) server = await startServer(model, { set })
   })
 
   afterAll(() => server?.finish())
@@ -49,11 +59,11 @@ describe.each(models)('$name', (model) => {
         test(each.title, async (context) => {
           if (missing !== undefined) return context.skip(missing)
           const subject: Subject = {
-            model: model.name,
+            model,
             server: server!,
-            start: (options) => startForTest(model.name, options),
+            start: (options) => startForTest(model, { ...options, set: { ...set, ...options?.set } }),
           }
-          const exception = exceptions[model.name]?.find((one) => one.cases.includes(each.title))
+          const exception = exceptions[model]?.find((one) => one.cases.includes(each.title))
           if (exception === undefined) await each.run(subject, context)
           else await expectFailure(each, subject, context, exception)
         })
@@ -61,6 +71,10 @@ describe.each(models)('$name', (model) => {
     })
   }
 })
+
+function titleOf({ model, set }: Variant): string {
+  return [model, ...Object.entries(set).map(([name, value]) => `${name}=${value}`)].join(' ')
+}
 
 /** Tries an excepted case: it is skipped if it fails indeed, and fails if it passes. */
 async function expectFailure(each: Case, subject: Subject, context: TestContext, { reason }: Exception): Promise<void> {

@@ -6,7 +6,15 @@
  * `model` what a model is. This entry has what a model's own file needs; the floors are subpaths.
  */
 export { APP, CLOSED, Connection, ConnectionSet, type FetchApp, Service, type Waiting } from './connection/index.js'
-export { type Demultiplexer, EpollDemultiplexer, READABLE, WRITABLE } from './demux/index.js'
+export {
+  type Demultiplexer,
+  EpollDemultiplexer,
+  PollDemultiplexer,
+  READABLE,
+  SelectDemultiplexer,
+  type Trigger,
+  WRITABLE,
+} from './demux/index.js'
 export { onProcess, onThread, onThreadOrCaller, type RoleContext, ServerError } from './host/index.js'
 export { Attendant, BlockingThread, Door, Lot, NestedLibuv, openLot } from './loop/index.js'
 export * from './model/index.js'

@@ -9,7 +9,8 @@
  * Shares:        nothing; one thread owns every connection
  * Crash:         the loop and all its connections; it is started again
  * Choose it      for many connections and handlers that do not burn CPU; not where one slow handler must not stall the rest.
- * Differs from   poll: the kernel keeps the set of descriptors, so a wait costs what is ready, not what is open.
+ * Differs from   poll: the kernel keeps the set of descriptors, so a wait costs what is ready, not what is open. It tells what is
+ *                ready (level) or what has become so (edge: whoever is told reads until EAGAIN, or is not told again).
  * See:           UNP §6; man 7 epoll
  */
 
@@ -17,6 +18,7 @@ import {
   CLOSED,
   type Connection,
   ConnectionSet,
+  choice,
   Door,
   defineModel,
   EpollDemultiplexer,
@@ -24,40 +26,50 @@ import {
   NestedLibuv,
   onThreadOrCaller,
   READABLE,
+  type Trigger,
   type Waiting,
 } from '@cs/core'
 
-/** The model has no options of its own. */
-// biome-ignore lint/complexity/noBannedTypes: none is none
-export type EpollOptions = {}
+export interface EpollOptions {
+  /** Whether readiness is told as long as it lasts, or when it comes. Default: 'level'. */
+  readonly trigger: Trigger
+}
 
-export const epoll: Model<EpollOptions> = defineModel(import.meta, {
+/** Reads of one connection, edge-triggered, before others get their turn: a busy client starves nobody. */
+const READS = 16
+
+export const epoll: Model<EpollOptions> = defineModel<EpollOptions>(import.meta, {
   name: 'epoll',
   family: 'io-multiplexing',
   summary: 'one thread, all connections watched by one epoll_wait',
   needs: ['Linux'],
   missing: () => (process.platform === 'linux' ? undefined : 'epoll(7) is a call of Linux'),
-  options: {},
+  options: {
+    trigger: choice('whether readiness is told as long as it lasts, or when it comes', {
+      default: 'level',
+      choices: ['level', 'edge'],
+    }),
+  },
   roles: {
-    loop: onThreadOrCaller({ readsAhead: true }, async ({ listener, service, stop, owned, acceptedLast }) => {
-      const demux = owned(new EpollDemultiplexer())
-      const connections = new ConnectionSet(service)
+    loop: onThreadOrCaller({ readsAhead: true }, async ({ options, listener, service, stop, owned, acceptedLast }) => {
+      const demux = owned(new EpollDemultiplexer({ trigger: options.trigger }))
+      const isEdge = demux.trigger === 'edge'
+      const connections = new ConnectionSet(service, (fd) => demux.closed(fd))
       const libuv = new NestedLibuv(demux)
-      const door = new Door(listener, demux, enter)
-      let accepting = true
+      const door = new Door(listener, demux, service, enter)
 
       demux.add(stop.fd, READABLE)
-      while (accepting || connections.size > 0) {
+      while (door.isOpen || connections.size > 0) {
         const ready = demux.wait(libuv.timeout(service, door.timeout(connections.timeout)))
         service.tick()
         for (let i = 0; i < ready; i++) {
           const fd = demux.fd(i)
           const connection = connections.at(fd)
-          if (connection !== undefined) watch(connection, connection.advance())
+          if (connection !== undefined) watch(connection, isEdge ? connection.exhaust(READS) : connection.advance())
           else if (fd === stop.fd) drain()
           else door.takes(fd) || libuv.takes(fd)
         }
-        if (stop.forced) connections.closeAll()
+        if (stop.forced) abandon()
         connections.sweep()
         await libuv.breathe(service, ready)
       }
@@ -76,11 +88,15 @@ export const epoll: Model<EpollOptions> = defineModel(import.meta, {
       }
 
       function drain(): void {
-        accepting = false
         demux.remove(stop.fd)
         door.shut()
         acceptedLast()
         connections.drain()
+      }
+
+      function abandon(): void {
+        door.abandon()
+        connections.closeAll()
       }
     }),
   },

@@ -1,2 +1,4 @@
 /** Servers on one event demultiplexer. */
 export { type EpollOptions, epoll } from './epoll.js'
+export { type PollOptions, poll } from './poll.js'
+export { type SelectOptions, select } from './select.js'

@@ -61,7 +61,7 @@ export const threadPool: Model<ThreadPoolOptions> = defineModel<ThreadPoolOption
     acceptor: onThread({ handles: false }, ({ listener, shared: { queue, lot }, service, stop, acceptedLast }) => {
       const attendant = new Attendant(lot, service, queue)
       const { demux } = attendant
-      const door = new Door(listener, demux, (fd) => attendant.accepted(fd))
+      const door = new Door(listener, demux, service, (fd) => attendant.accepted(fd))
       let draining = false
       let parked = false
 

@@ -8,13 +8,16 @@ const DRAIN_SWEEP_MS = 50
 /** The connections of one event-driven thread, by descriptor. Owner thread only. */
 export class ConnectionSet {
   readonly #service: Service
+  readonly #closed: (fd: number) => void
   readonly #connections: (Connection | undefined)[] = []
   #size = 0
   #sweepAt: number
   #draining = false
 
-  constructor(service: Service) {
+  /** `closed` is told of each descriptor that was closed, before its number can be another's. */
+  constructor(service: Service, closed: (fd: number) => void) {
     this.#service = service
+    this.#closed = closed
     this.#sweepAt = service.now
   }
 
@@ -25,8 +28,8 @@ export class ConnectionSet {
   /** Enters a connection that was just accepted. */
   open(fd: number): Connection {
     const connection = Connection.accept(this.#service, fd)
+    if (this.#connections[fd] === undefined) this.#size++
     this.#connections[fd] = connection
-    this.#size++
     return connection
   }
 
@@ -39,6 +42,7 @@ export class ConnectionSet {
     if (this.#connections[connection.fd] !== connection) return
     this.#connections[connection.fd] = undefined
     this.#size--
+    this.#closed(connection.fd)
   }
 
   /** Milliseconds until {@link sweep} has something to look at, -1 for ever. */
@@ -70,8 +74,10 @@ export class ConnectionSet {
 
   /** Closes all connections at once, whatever is outstanding. */
   closeAll(): void {
-    for (const connection of this.#connections) connection?.close()
-    this.#connections.length = 0
-    this.#size = 0
+    for (const connection of this.#connections) {
+      if (connection === undefined) continue
+      connection.close()
+      this.forget(connection)
+    }
   }
 }

@@ -42,6 +42,9 @@ export const READABLE = 1
 export const WRITABLE = 2
 export const CLOSED = -1
 
+/** What a connection is registered for when the demultiplexer must be told again, whatever it was told before. */
+const UNREGISTERED = -2
+
 /** What a connection waits for: {@link APP}, {@link READABLE}, {@link WRITABLE} or {@link CLOSED}. */
 export type Waiting = number
 
@@ -87,6 +90,8 @@ export class Connection {
   #unsent: Uint8Array[] = NOTHING
   #state: 'open' | 'lingering' | 'closed' = 'open'
   #fresh = true
+  /** True once the socket has said that it has nothing to give, until it gives something. */
+  #empty = false
   /** True where the connection was taken up in the middle of a body that is being gathered, and has read nothing yet. */
   #gathered = false
   #since: number
@@ -154,6 +159,17 @@ export class Connection {
     else if (this.#state === 'lingering') this.#discard()
     this.#service.active = undefined
     return this.waiting
+  }
+
+  /**
+   * Like {@link advance}, until the socket has nothing more to give: what an edge-triggered demultiplexer asks for. After so
+   * many `times` others get their turn; then the connection is to be registered anew, so that it is reported again.
+   */
+  exhaust(times: number): Waiting {
+    let waiting = this.advance()
+    for (let n = 1; n < times && waiting === READABLE && !this.#empty; n++) waiting = this.advance()
+    if (waiting === READABLE && !this.#empty) this.registered = UNREGISTERED
+    return waiting
   }
 
   /** Tells what the connection waits for, without doing anything. */
@@ -271,6 +287,7 @@ export class Connection {
   #receive(): void {
     const service = this.#service
     const n = recv(this.fd, service.buffer, 0, service.buffer.length)
+    this.#empty = n === 0 || n === -EAGAIN
     if (n > 0) {
       service.counters[BYTES_IN] += n
       this.#stampRead()
@@ -465,6 +482,7 @@ export class Connection {
   #linger(): void {
     const { buffer, blocking } = this.#service
     const n = recv(this.fd, buffer, 0, buffer.length, MSG_DONTWAIT)
+    this.#empty = n === -EAGAIN
     if (n === 0 || (n < 0 && (n !== -EAGAIN || this.machine.draining))) return this.close() // nothing unread, nothing lost
     shutdown(this.fd, SHUT_WR)
     if (blocking) setReceiveTimeout(this.fd, LINGER_MS)
@@ -475,6 +493,7 @@ export class Connection {
   #discard(): void {
     const { buffer } = this.#service
     const n = recv(this.fd, buffer, 0, buffer.length)
+    this.#empty = n === -EAGAIN
     if (n === 0 || (n < 0 && n !== -EAGAIN && n !== -EINTR)) this.close()
   }
 

@@ -77,7 +77,7 @@ export class EpollDemultiplexer implements Demultiplexer {
   }
 
   /** The kernel took it out of the set when the last descriptor of the open file was closed. */
-  closed(): void {}
+  closed(_fd: number): void {}
 
   wait(timeoutMs: number): number {
     const n = epoll_wait(this.epfd, this.#events, timeoutMs)

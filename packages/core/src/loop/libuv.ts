@@ -74,10 +74,12 @@ export class NestedLibuv {
     return this.#owed && now - this.#turn.last >= (readyCount === 0 ? QUIET_DEBT_MS : BUSY_DEBT_MS)
   }
 
-  #giveTurn(): Promise<void> {
+  async #giveTurn(): Promise<void> {
     this.#fdReady = false
     this.#owed = false
-    return this.#turn.take()
+    await this.#turn.take()
+    // What libuv left for its next turn makes no new edge.
+    if (this.#demux.trigger === 'edge' && this.#loop !== undefined) this.#demux.modify(this.#loop.fd, READABLE)
   }
 }
 

@@ -641,6 +641,7 @@ describe('the counters', () => {
       errors: 1,
       bytesIn: get().length + 'nonsense\r\n\r\n'.length,
       bytesOut: good.received.length + bad.received.length,
+      pauses: 0,
     })
   })
 })
@@ -649,14 +650,15 @@ describe('a set of connections', () => {
   const setOf = (now: number) => {
     const service = serviceOf(() => new Response('ok'), { timeouts })
     service.now = now
-    const set = new ConnectionSet(service)
+    const closed: number[] = []
+    const set = new ConnectionSet(service, (fd) => void closed.push(fd))
     const [ours, theirs] = socketpair({ nonblocking: true })
     const connection = set.open(theirs)
     onTestFinished(() => {
       close(ours)
       connection.close()
     })
-    return { service, set, connection }
+    return { service, set, connection, closed }
   }
 
   it.each([1, -1, 2 ** 31 - 20, -(2 ** 31)])('reaps what has expired, wherever the clock stands: %d', (now) => {
@@ -670,14 +672,14 @@ describe('a set of connections', () => {
   })
 
   it('forgets a connection once, and not the next one with its number', () => {
-    const { set, connection } = setOf(0)
+    const { set, connection, closed } = setOf(0)
     connection.close()
     const next = set.open(connection.fd)
     set.forget(connection)
-    expect(set.at(connection.fd)).toBe(next)
+    expect([set.at(connection.fd), set.size, closed]).toEqual([next, 1, []])
     set.forget(next)
     set.forget(next)
-    expect(set.at(connection.fd)).toBe(undefined)
+    expect([set.at(connection.fd), set.size, closed]).toEqual([undefined, 0, [connection.fd]])
   })
 
   it('ends all that is idle when it drains', () => {

@@ -17,6 +17,11 @@ export function closeAll(): void {
   for (const fd of open.splice(0)) close(fd)
 }
 
+/** Closes what was kept last. */
+export function closeLast(): void {
+  close(open.pop()!)
+}
+
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 export const text = (data: Uint8Array, length: number): string => new TextDecoder().decode(data.subarray(0, length))
 

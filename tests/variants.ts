@@ -1,0 +1,8 @@
+/** Options under which a model is tried a second time, since they choose another mechanism. */
+
+export interface Variant {
+  readonly model: string
+  readonly set: Readonly<Record<string, string | number>>
+}
+
+export const variants: readonly Variant[] = [{ model: 'epoll', set: { trigger: 'edge' } }]
