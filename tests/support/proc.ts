@@ -7,8 +7,19 @@ const TICKS = 100
 
 /** Numbers of the system calls that tests look for, by architecture. */
 const NUMBERS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  x64: { accept: 43, accept4: 288, epoll_wait: 232, epoll_pwait: 281, futex: 202, poll: 7, ppoll: 271, recvfrom: 45 },
-  arm64: { accept: 202, accept4: 242, epoll_pwait: 22, futex: 98, ppoll: 73, recvfrom: 207 },
+  x64: {
+    accept: 43,
+    accept4: 288,
+    epoll_wait: 232,
+    epoll_pwait: 281,
+    futex: 202,
+    poll: 7,
+    ppoll: 271,
+    select: 23,
+    pselect6: 270,
+    recvfrom: 45,
+  },
+  arm64: { accept: 202, accept4: 242, epoll_pwait: 22, futex: 98, ppoll: 73, pselect6: 72, recvfrom: 207 },
 }
 
 export interface Thread {
@@ -59,6 +70,12 @@ export function processOf(pid: number): Process | undefined {
 /** Open descriptors of a process. */
 export function fdCountOf(pid: number): number {
   return list(`/proc/${pid}/fd`).length
+}
+
+/** How many descriptors this process, and what it starts, may have. */
+export function descriptorLimit(): number {
+  const limit = /^Max open files\s+(\S+)/m.exec(text('/proc/self/limits') ?? '')?.[1]
+  return limit === 'unlimited' ? Number.POSITIVE_INFINITY : Number(limit)
 }
 
 /** Seconds of CPU, user and system, that a process has used. */
