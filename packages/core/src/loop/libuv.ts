@@ -9,7 +9,6 @@
  *   - libuv's clock stands still while the model blocks; it is brought up to date before each wait.
  */
 
-import type { Service } from '../connection/index.js'
 import { type Demultiplexer, READABLE } from '../demux/index.js'
 import { type UvLoop, uvLoop } from '../posix/index.js'
 import { Turn } from './turn.js'
@@ -20,6 +19,14 @@ const QUIET_DEBT_MS = 1
 
 /** Rounds of promise reactions that are run on the spot before a turn of libuv is paid for: most handlers need fewer. */
 const ROUNDS = 6
+
+/** What a thread owes its event loop; a Service is one. */
+export interface Ledger {
+  /** True once callbacks or handlers have run since the last turn. */
+  appRan: boolean
+  /** Handlers that have not answered yet. */
+  readonly pending: number
+}
 
 export class NestedLibuv {
   readonly #demux: Demultiplexer
@@ -45,22 +52,22 @@ export class NestedLibuv {
   }
 
   /** The longest wait, in milliseconds, that makes nothing late; -1 for any. `other` is the limit of the loop's own. */
-  timeout(service: Service, other: number): number {
-    const due = this.#loop?.timeout() ?? (service.pending > 0 ? QUIET_DEBT_MS : -1)
+  timeout(ledger: Ledger, other: number): number {
+    const due = this.#loop?.timeout() ?? (ledger.pending > 0 ? QUIET_DEBT_MS : -1)
     this.#dueAt = due < 0 ? Number.POSITIVE_INFINITY : performance.now() + due
     const limit = this.#owed ? QUIET_DEBT_MS : -1
     return shorter(shorter(due, limit), other)
   }
 
   /** Lets the app's promises go on, and libuv turn, as far as they must before the loop waits again. */
-  async breathe(service: Service, readyCount: number): Promise<void> {
-    const started = service.appRan
+  async breathe(ledger: Ledger, readyCount: number): Promise<void> {
+    const started = ledger.appRan
     if (started) {
-      service.appRan = false
+      ledger.appRan = false
       this.#owed = true
-      for (let round = 0; round < ROUNDS && service.pending > 0; round++) await undefined
+      for (let round = 0; round < ROUNDS && ledger.pending > 0; round++) await undefined
     }
-    if (this.#fdReady || (started && service.pending > 0) || this.#isLate(readyCount)) await this.#giveTurn()
+    if (this.#fdReady || (started && ledger.pending > 0) || this.#isLate(readyCount)) await this.#giveTurn()
   }
 
   close(): void {
