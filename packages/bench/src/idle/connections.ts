@@ -3,7 +3,6 @@
  *
  * They belong to the bench itself, in node:net sockets, so the server alone is what is measured.
  */
-import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
 /** Connections that are opened at the same time, less than any backlog. */
@@ -50,7 +49,7 @@ export class IdleConnections {
 
   /** Closes all, by a reset: none must wait in TIME_WAIT and hold a port that the next server's connections may need. */
   async close(): Promise<void> {
-    const closed = [...this.#sockets].map((socket) => once(socket, 'close'))
+    const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
     for (const socket of this.#sockets) socket.resetAndDestroy()
     await Promise.all(closed)
     this.#opened = 0

@@ -25,9 +25,12 @@ export interface IdleMemory {
   /** How many idle connections it is the mean of. */
   readonly idle: number
   readonly rounds: number
+  /** What a connection holds: the server's garbage is collected. */
   readonly bytesPerConnection: number
   /** The smallest and the largest of the rounds. */
   readonly bytesPerConnectionRange: readonly [number, number]
+  /** With the garbage that V8 leaves by its defaults, from the fewest to the most idle connections; none where there is one count. */
+  readonly bytesPerConnectionAsItRuns: number | undefined
 }
 
 /** One server. */
@@ -66,10 +69,11 @@ export function summariseIdle(request: IdleRequest, results: IdleResults): IdleR
   return { environment, connections, idle, leftOut, rows, skipped, ...results }
 }
 
-function rowOf(server: string, counts: readonly number[], { measurements, memory }: IdleResults): IdleRow {
-  const own = measurements.filter((each) => each.server === server)
+function rowOf(server: string, counts: readonly number[], results: IdleResults): IdleRow {
+  const own = results.measurements.filter((each) => each.server === server)
   const measured = counts.map((idle) => own.filter((each) => each.idle === idle)).filter((rounds) => rounds.length > 0)
-  return { server, cells: measured.map(cellOf), memory: memoryOf(memory.filter((each) => each.server === server)) }
+  const memory = results.memory.filter((each) => each.server === server)
+  return { server, cells: measured.map(cellOf), memory: memoryOf(memory, own) }
 }
 
 function cellOf(rounds: readonly IdleMeasurement[]): Cell {
@@ -86,15 +90,24 @@ function cellOf(rounds: readonly IdleMeasurement[]): Cell {
   }
 }
 
-function memoryOf(rounds: readonly MemoryMeasurement[]): IdleMemory | undefined {
+function memoryOf(rounds: readonly MemoryMeasurement[], loads: readonly IdleMeasurement[]): IdleMemory | undefined {
   if (rounds.length === 0) return undefined
   const bytes = rounds.map((each) => (each.bytesWith - each.bytesWithout) / each.idle)
+  const asItRuns = rounds.flatMap(({ round }) => growthOf(loads.filter((each) => each.round === round)))
   return {
     idle: rounds[0]?.idle ?? 0,
     rounds: rounds.length,
     bytesPerConnection: median(bytes),
     bytesPerConnectionRange: [Math.min(...bytes), Math.max(...bytes)],
+    bytesPerConnectionAsItRuns: asItRuns.length > 0 ? median(asItRuns) : undefined,
   }
+}
+
+/** Bytes for each connection between the fewest and the most of one round; nothing where these are the same. */
+function growthOf(round: readonly IdleMeasurement[]): readonly number[] {
+  const [fewest, most] = [round[0], round.at(-1)]
+  if (fewest === undefined || most === undefined || fewest.idle === most.idle) return []
+  return [(most.memoryBytes - fewest.memoryBytes) / (most.idle - fewest.idle)]
 }
 
 // as text -------------------------------------------------------------------------------------------------------------
@@ -124,7 +137,8 @@ function head({ environment, connections }: IdleReport): readonly string[] {
   return [
     ...describe(environment),
     `load: ${connections} active keep-alive connections, beside idle ones that have had one answer each`,
-    'memory: growth of the heaps and stacks of all processes of the server, divided by the idle connections, with V8 made to collect its garbage',
+    'memory: growth of what all processes of the server have in user space, divided by the idle connections;' +
+      ' held: with its garbage collected, as it runs: with the garbage that V8 leaves by its defaults',
   ]
 }
 
@@ -132,7 +146,7 @@ function tablesOf(report: IdleReport): readonly Table[] {
   return [
     { title: 'CPU µs/request', lines: gridOf(report, (cell) => cell.cpuMicrosecondsPerRequest.toFixed(2)) },
     { title: 'requests/s', lines: gridOf(report, (cell) => cell.requestsPerSecond.toFixed(0)) },
-    { title: 'user-space memory per idle connection', lines: memoryLines(report) },
+    { title: 'KB of user-space memory per idle connection', lines: memoryLines(report) },
   ]
 }
 
@@ -147,18 +161,17 @@ function gridOf(report: IdleReport, show: (cell: Cell) => string): readonly (rea
   return [['idle connections', ...report.idle.map(thousands)], ...lines]
 }
 
+const MEMORY_HEADINGS = ['server', 'held', 'lowest to highest', 'as it runs', 'of connections']
+
 function memoryLines({ rows }: IdleReport): readonly (readonly string[])[] {
-  const lines = rows.map(({ server, memory }) =>
-    memory === undefined
-      ? [server, '–', '–', '–']
-      : [
-          server,
-          kilobytes(memory.bytesPerConnection),
-          memory.bytesPerConnectionRange.map(kilobytes).join(' to '),
-          thousands(memory.idle),
-        ],
-  )
-  return [['server', 'KB', 'lowest to highest', 'connections'], ...lines]
+  return [MEMORY_HEADINGS, ...rows.map(({ server, memory }) => [server, ...memoryCells(memory)])]
+}
+
+function memoryCells(memory: IdleMemory | undefined): readonly string[] {
+  if (memory === undefined) return MEMORY_HEADINGS.slice(1).map(() => '–')
+  const { bytesPerConnection, bytesPerConnectionRange, bytesPerConnectionAsItRuns: asItRuns, idle } = memory
+  const range = bytesPerConnectionRange.map(kilobytes).join(' to ')
+  return [kilobytes(bytesPerConnection), range, asItRuns === undefined ? '–' : kilobytes(asItRuns), thousands(idle)]
 }
 
 function kilobytes(bytes: number): string {
