@@ -16,10 +16,13 @@ import { type Failure, interleave } from '../rounds.js'
 import { type RunningServer, type ServerSpec, startServer } from '../servers.js'
 import { IdleConnections } from './connections.js'
 
-/** V8: every collection is a full one, and there is one for each MiB of new objects; so little garbage is left at any time. */
-const COLLECTING = ['--gc-global', '--max-semi-space-size=1']
+/**
+ * V8: every collection is a full one, there is one for each MiB of new objects, and nothing is done on other threads, whose
+ * buffers come and go; so little garbage is left at any time, and always about as much.
+ */
+const COLLECTING = ['--gc-global', '--max-semi-space-size=1', '--single-threaded']
 /** The load before each reading of the memory: what is compiled and cached for it is there in both. */
-const MEMORY_LOAD_SECONDS = 1
+const MEMORY_LOAD_SECONDS = 2
 /** A reading stands when the next one, so much later, is the same but for so many bytes. */
 const SETTLE_MS = 250
 const SETTLED_BYTES = 64 * 1024
