@@ -1,5 +1,5 @@
 /**
- * The measurement: every server once a round, round after round, so that what disturbs the machine disturbs all of them.
+ * The measurement of the scenarios: every server once a round.
  *
  *   round ── server: start ── scenario: warm up ── CPU time ── load ── CPU time ── … ── stop ── next server
  *
@@ -7,6 +7,7 @@
  */
 import type { Loader, LoadResult } from './load.js'
 import { cpuMicroseconds } from './process-cpu.js'
+import { type Failure, interleave } from './rounds.js'
 import { type RunningServer, type ServerSpec, startServer } from './servers.js'
 
 const CLOSE_CLIENTS = 32
@@ -19,20 +20,17 @@ export interface Scenario {
   readonly close: boolean
 }
 
-/** What one server did in one scenario of one round. */
-export interface Measurement extends LoadResult {
-  readonly server: string
-  readonly scenario: Scenario['name']
-  readonly round: number
+/** What a server did under a load. */
+export interface LoadMeasurement extends LoadResult {
   /** CPU time of the server's processes while the load was on. */
   readonly cpuMicroseconds: number
 }
 
-/** A server that could not be measured, or did not stop as it should. */
-export interface Failure {
+/** What one server did in one scenario of one round. */
+export interface Measurement extends LoadMeasurement {
   readonly server: string
+  readonly scenario: Scenario['name']
   readonly round: number
-  readonly message: string
 }
 
 export interface MeasureOptions {
@@ -61,17 +59,7 @@ export async function measure(
   options: MeasureOptions,
 ): Promise<{ measurements: readonly Measurement[]; failures: readonly Failure[] }> {
   const measurements: Measurement[] = []
-  const failures: Failure[] = []
-  for (let round = 1; round <= options.rounds; round++) {
-    for (const spec of options.servers) {
-      try {
-        await measureServer(spec, round, options, measurements)
-      } catch (error) {
-        options.signal.throwIfAborted()
-        failures.push({ server: spec.name, round, message: (error as Error).message })
-      }
-    }
-  }
+  const failures = await interleave(options, (spec, round) => measureServer(spec, round, options, measurements))
   return { measurements, failures }
 }
 
@@ -93,14 +81,23 @@ async function measureServer(
 }
 
 async function measureScenario(
-  { name, url, pid }: RunningServer,
+  server: RunningServer,
   { name: scenario, connections, close }: Scenario,
   round: number,
-  { loader, seconds, signal }: MeasureOptions,
+  options: MeasureOptions,
 ): Promise<Measurement> {
+  return { server: server.name, scenario, round, ...(await measureLoad(server, { connections, close }, options)) }
+}
+
+/** Puts a load on a server, after a warm-up of a third of the time, at least a second. */
+export async function measureLoad(
+  { url, pid }: RunningServer,
+  { connections, close }: { readonly connections: number; readonly close: boolean },
+  { loader, seconds, signal }: { readonly loader: Loader; readonly seconds: number; readonly signal: AbortSignal },
+): Promise<LoadMeasurement> {
   const load = { url, connections, close }
   await loader.run({ ...load, seconds: Math.max(1, Math.round(seconds / 3)) }, signal)
   const before = cpuMicroseconds(pid)
   const result = await loader.run({ ...load, seconds }, signal)
-  return { server: name, scenario, round, ...result, cpuMicroseconds: cpuMicroseconds(pid) - before }
+  return { ...result, cpuMicroseconds: cpuMicroseconds(pid) - before }
 }

@@ -1,5 +1,7 @@
 /** The report: medians over the rounds, as an aligned table for the terminal, as Markdown and as JSON. */
-import type { Failure, Measurement, Scenario } from './measure.js'
+import type { Measurement, Scenario } from './measure.js'
+import type { Failure } from './rounds.js'
+import { alignedTable, markdownTable } from './table.js'
 
 /** Where and how the figures were made. */
 export interface Environment {
@@ -102,17 +104,20 @@ const HEADINGS = [
 /** The report for a terminal. */
 export function renderText(report: Report): string {
   const tables = report.scenarios.map(({ title, rows }) => `${title}\n\n${alignedTable(cellsOf(rows))}`)
-  return [...describe(report.environment), '', tables.join('\n\n'), '', ...failureLines(report, ''), ''].join('\n')
+  return [...describe(report.environment), '', tables.join('\n\n'), '', ...failureLines(report.failures, ''), ''].join(
+    '\n',
+  )
 }
 
 /** The report as Markdown. */
 export function renderMarkdown(report: Report): string {
   const tables = report.scenarios.flatMap(({ title, rows }) => [`## ${title}`, '', markdownTable(cellsOf(rows)), ''])
   const environment = describe(report.environment).map((line) => `- ${line}`)
-  return ['# Bench report', '', ...environment, '', ...tables, ...failureLines(report, '- '), ''].join('\n')
+  return ['# Bench report', '', ...environment, '', ...tables, ...failureLines(report.failures, '- '), ''].join('\n')
 }
 
-function describe(environment: Environment): readonly string[] {
+/** Where and how the figures were made, in a few lines. */
+export function describe(environment: Environment): readonly string[] {
   const { date, command, node, cpu, cpus, kernel, load, rounds, seconds } = environment
   return [
     `${date}: ${command}`,
@@ -140,19 +145,8 @@ function cellsOf(rows: readonly Row[]): readonly (readonly string[])[] {
   return [HEADINGS, ...lines]
 }
 
-function alignedTable(lines: readonly (readonly string[])[]): string {
-  const widths = HEADINGS.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
-  const align = (cell: string, column: number): string =>
-    column === 0 ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number)
-  return lines.map((line) => line.map(align).join('  ').trimEnd()).join('\n')
-}
-
-function markdownTable([headings = [], ...lines]: readonly (readonly string[])[]): string {
-  const rule = headings.map((_, column) => (column === 0 ? '---' : '---:'))
-  return [headings, rule, ...lines].map((line) => `| ${line.join(' | ')} |`).join('\n')
-}
-
-function failureLines({ failures }: Report, bullet: string): readonly string[] {
+/** What failed, a line each behind a heading; nothing where nothing did. */
+export function failureLines(failures: readonly Failure[], bullet: string): readonly string[] {
   if (failures.length === 0) return []
   return [
     '',

@@ -23,8 +23,20 @@ const NODE_HTTP = fileURLToPath(import.meta.resolve('./node-http.js'))
 /** A server that can be started. */
 export interface ServerSpec {
   readonly name: string
-  /** The script for node and its arguments. */
+  /** The script for node and its arguments, with flags of node before it. */
   readonly command: readonly string[]
+  /** How many connections it can hold at most, and why; without it there is no such bound. */
+  readonly bound?: { readonly connections: number; readonly reason: string }
+}
+
+/** A model, as `cs list --json` tells of it. */
+export interface ModelEntry {
+  readonly name: string
+  /** Whether it runs on this machine. */
+  readonly runs: boolean
+  /** Why it does not. */
+  readonly reason?: string
+  readonly options: readonly { readonly name: string; readonly choices?: readonly string[] }[]
 }
 
 /** A server that accepts connections. */
@@ -39,16 +51,16 @@ export interface RunningServer {
 /** The server that the models are compared with. */
 export const nodeHttpServer: ServerSpec = { name: 'node:http', command: [NODE_HTTP] }
 
-/** A model, as `cs serve` runs it. */
-export function modelServer(model: string): ServerSpec {
-  return { name: model, command: [CLI, 'serve', model, '0', '--app', APP] }
+/** A model, as `cs serve` runs it, with these of its options. */
+export function modelServer(model: string, settings: Readonly<Record<string, string>> = {}): ServerSpec {
+  const set = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])
+  return { name: model, command: [CLI, 'serve', model, '0', '--app', APP, ...set] }
 }
 
-/** The names of the models that run on this machine. */
-export async function listModels(): Promise<readonly string[]> {
+/** The models there are. */
+export async function listModels(): Promise<readonly ModelEntry[]> {
   const { stdout } = await promisify(execFile)(process.execPath, [CLI, 'list', '--json'])
-  const models = JSON.parse(stdout) as readonly { readonly name: string; readonly runs: boolean }[]
-  return models.filter((model) => model.runs).map((model) => model.name)
+  return JSON.parse(stdout) as readonly ModelEntry[]
 }
 
 /** Starts a server; resolves when it accepts connections and answers as the others do. */

@@ -19,6 +19,17 @@ describe('a server of the bench', () => {
     await expect(fetch(server.url)).rejects.toThrow()
   })
 
+  it('keeps idle connections for ever if it is node:http and is told to', async () => {
+    const patient = { ...nodeHttpServer, command: [...nodeHttpServer.command, '--keep-alive-timeout', '0'] }
+    const headers: (string | null)[] = []
+    for (const spec of [nodeHttpServer, patient]) {
+      const server = await startServer(spec, signal)
+      headers.push((await fetch(server.url)).headers.get('keep-alive'))
+      await server.stop()
+    }
+    expect(headers).toEqual(['timeout=5', null]) // what node:http says of the time that it allows
+  })
+
   it('may not leave a process behind, which is ended all the same', async () => {
     const server = await startServer({ name: 'a server', command: [careless, 'Hello, World!'] }, signal)
     await expect(server.stop()).rejects.toThrow(/^a server left processes behind: \d+$/)
