@@ -17,14 +17,14 @@ const listener = listenFor(CLIENTS)
 const accepted = Array.from({ length: CLIENTS }, () => succeed('accept4', posix.accept4(listener, false)))
 const connections = new Map(accepted.map((fd) => [new posix.AioOperation(buffer.length), { fd, writes: false }]))
 
-const elapsed = stopwatch()
+const stop = stopwatch()
 for (const [operation, { fd }] of connections) read(operation, fd)
 const underWay = [...connections.keys()].filter((operation) => posix.aio_error(operation) === -posix.EINPROGRESS)
-console.log(`asynchronous: after ${elapsed().ms} ms ${underWay.length} reads are under way and the thread is free`)
+console.log(`asynchronous: aio_read has returned, ${underWay.length} reads are under way, and the thread is free`)
 
 for (let first = true; connections.size > 0; first = false) {
   posix.aio_suspend([...connections.keys()], -1) // has nothing else to do: sleeps until one is complete
-  if (first) report(elapsed())
+  if (first) stop((ms) => `one was complete after ${ms} ms, its bytes copied already`)
   for (const [operation, connection] of connections) {
     if (posix.aio_error(operation) !== -posix.EINPROGRESS) next(operation, connection)
   }
@@ -47,9 +47,4 @@ function leave(operation, fd) {
   connections.delete(operation)
   operation.free()
   posix.close(fd)
-}
-
-function report({ ms, cpu }) {
-  console.log(`after ${ms} ms one was complete, its bytes copied already`)
-  console.log(cpu)
 }

@@ -12,11 +12,9 @@ import { listenFor, stopwatch, succeed } from './setting.mjs'
 const buffer = new Uint8Array(1024)
 const listener = listenFor(1)
 const connection = succeed('accept4', accept4(listener, false))
-const elapsed = stopwatch()
+const stop = stopwatch()
 let n = receive() // sleeps here
-const { ms, cpu } = elapsed()
-console.log(`blocking: one call of recv waited ${ms} ms and brought ${n} bytes`)
-console.log(cpu)
+stop((ms) => `blocking: one call of recv waited ${ms} ms and brought ${n} bytes`)
 while (n > 0) {
   succeed('send', send(connection, buffer, 0, n)) // a blocking send takes all
   n = receive()

@@ -15,7 +15,7 @@ import { listenFor, stopwatch, succeed } from './setting.mjs'
 const CLIENTS = 3
 const buffer = new Uint8Array(1024)
 const count = { waits: 0, reads: 0, vain: 0, accepted: 0, left: 0 }
-let elapsed = stopwatch()
+let stop = stopwatch()
 const listener = listenFor(CLIENTS, { nonblocking: true })
 const demultiplexer = new EpollDemultiplexer()
 demultiplexer.add(listener, READABLE)
@@ -33,11 +33,11 @@ console.log(`epoll_wait was called ${count.waits} times, recv ${count.reads} tim
 
 function accept() {
   demultiplexer.add(succeed('accept4', accept4(listener, true)), READABLE)
-  if (++count.accepted === CLIENTS) elapsed = stopwatch()
+  if (++count.accepted === CLIENTS) stop = stopwatch()
 }
 
 function echo(fd) {
-  if (count.reads++ === 0) report(elapsed())
+  if (count.reads++ === 0) stop((ms) => `multiplexing: one thread waited ${ms} ms for ${CLIENTS} clients`)
   const n = recv(fd, buffer, 0, buffer.length)
   if (n === -EAGAIN) count.vain++
   if (n > 0) return succeed('send', send(fd, buffer, 0, n)) // a line fits; a server keeps a rest and waits for WRITABLE
@@ -45,9 +45,4 @@ function echo(fd) {
   demultiplexer.remove(fd)
   close(fd)
   count.left++
-}
-
-function report({ ms, cpu }) {
-  console.log(`multiplexing: one thread waited ${ms} ms for ${CLIENTS} clients`)
-  console.log(cpu)
 }

@@ -17,15 +17,16 @@ export function succeed(call, n) {
   return n
 }
 
-/** Measures from now on: gives the milliseconds that passed, and the CPU time that all threads of the process used. */
+/**
+ * Measures from now on; what it returns ends that and prints what `tell` makes of the milliseconds, and the CPU time that all
+ * threads of the process used.
+ */
 export function stopwatch() {
   const began = performance.now()
   const cpu = process.cpuUsage()
-  return () => {
+  return (tell) => {
     const { user, system } = process.cpuUsage(cpu)
-    return {
-      ms: Math.round(performance.now() - began),
-      cpu: `CPU time used while waiting: ${((user + system) / 1000).toFixed(1)} ms`,
-    }
+    console.log(tell(Math.round(performance.now() - began)))
+    console.log(`CPU time used while waiting: ${((user + system) / 1000).toFixed(1)} ms`)
   }
 }

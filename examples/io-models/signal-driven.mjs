@@ -15,7 +15,7 @@ const CLIENTS = 3
 const [signal, full] = [posix.sigrtmin(), constants.signals.SIGIO]
 const [info, buffer, open] = [new posix.SignalInfo(), new Uint8Array(1024), new Map()]
 const count = { accepted: 0, echoed: 0, left: 0, full: 0 }
-let elapsed = stopwatch()
+let stop = stopwatch()
 if (isMainThread) new Worker(new URL(import.meta.url), { workerData: listenFor(CLIENTS, { nonblocking: true }) })
 else serve(workerData)
 
@@ -42,7 +42,7 @@ function watch(fd, attend) {
 /** Until EAGAIN, as `echo` does: a signal tells a change, not a state. */
 function accept(listener) {
   for (let fd = posix.accept4(listener, true); fd >= 0; fd = posix.accept4(listener, true)) {
-    if (++count.accepted === CLIENTS) elapsed = stopwatch()
+    if (++count.accepted === CLIENTS) stop = stopwatch()
     watch(fd, echo)
   }
 }
@@ -50,14 +50,10 @@ function accept(listener) {
 function echo(fd) {
   const n = posix.recv(fd, buffer, 0, buffer.length)
   if (n === -posix.EAGAIN) return
-  if (n > 0 && count.echoed++ === 0) report(elapsed())
+  if (n > 0 && count.echoed++ === 0)
+    stop((ms) => `signal-driven: after ${ms} ms signal ${info.signal} told of descriptor ${info.fd}, band ${info.band}`)
   if (n > 0 && posix.send(fd, buffer, 0, n) === n) return echo(fd)
   count.left++
   open.delete(fd)
   posix.close(fd)
-}
-
-function report({ ms, cpu }) {
-  console.log(`signal-driven: after ${ms} ms signal ${info.signal} told of descriptor ${info.fd}, band ${info.band}`)
-  console.log(cpu)
 }
