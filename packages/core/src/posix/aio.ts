@@ -1,10 +1,10 @@
 /**
  * POSIX asynchronous I/O: a read or a write is started, goes on by itself, and is collected once it is complete. Linux.
  *
- * glibc does it with threads of its own (20 at most), which sit in pread(2) or, of a socket, in read(2); the kernel's own
- * way is io_uring. Operations on one descriptor are done one after another, so a write waits behind a read of the same
- * socket. The descriptor should block: one that does not completes with -EAGAIN. It must not be closed under an operation; a
- * socket is shut down first. The hot calls return n >= 0 or a negative errno.
+ * glibc does it with threads of its own (20 at most), which sit in pread(2) or, of a socket, in read(2); the kernel's
+ * own way is io_uring. Operations on one descriptor are done one after another, so a write waits behind a read of the
+ * same socket. The descriptor should block: one that does not completes with -EAGAIN. It must not be closed under an
+ * operation; a socket is shut down first. The hot calls return n >= 0 or a negative errno.
  */
 import { descriptor, integer, natural, timespec, within } from './bounds.js'
 import { EBUSY, EINPROGRESS, EINVAL, UnsupportedError } from './errors.js'
@@ -37,8 +37,7 @@ function layout(): AiocbLayout {
 
 /**
  * One operation at a time, with its control block and its buffer. Both lie outside the JavaScript heap, where no
- * collector
- * moves or frees them and no thread that ends takes them along. Belongs to one thread.
+ * collector moves or frees them and no thread that ends takes them along. Belongs to one thread.
  *
  * ```ts
  * const operation = new AioOperation(4096)
@@ -118,8 +117,7 @@ export class AioOperation {
 
 /**
  * Starts to read up to `length` bytes from `position` of a file; a socket has no position. Returns 0 at once, or
- * -EAGAIN
- * (no resources), -EBUSY (the operation is under way). Owner thread only. man 3 aio_read
+ * -EAGAIN (no resources), -EBUSY (the operation is under way). Owner thread only. man 3 aio_read
  * @throws RangeError where the length exceeds the capacity
  */
 export function aio_read(operation: AioOperation, fd: number, length: number, position = 0): number {
@@ -151,9 +149,8 @@ export function aio_error(operation: AioOperation): number {
 
 /**
  * Collects a complete operation: copies what it read to `into` from `start`, and returns how many bytes it moved (0:
- * end of
- * file) or the negative errno it failed with; -EINPROGRESS while it is not complete, -EINVAL where there is none. Owner
- * thread only. man 3 aio_return
+ * end of file) or the negative errno it failed with; -EINPROGRESS while it is not complete, -EINVAL where there is
+ * none. Owner thread only. man 3 aio_return
  * @throws RangeError where `into` has no room for the length that was asked for; the operation can still be collected
  */
 export function aio_return(operation: AioOperation, into?: Uint8Array, start = 0): number {

@@ -1,5 +1,6 @@
 /**
- * Signal-driven I/O: a descriptor that sends a signal when something can be read or written. Linux. The functions throw.
+ * Signal-driven I/O: a descriptor that sends a signal when something can be read or written. Linux. The functions
+ * throw.
  *
  * The default effect of the signal ends the process, so block it (sigprocmask) in the thread that owns the descriptor
  * before `setAsync`, and take it there with sigtimedwait.
@@ -34,8 +35,7 @@ export function setOwnerThread(fd: number, tid: number): void {
 
 /**
  * Chooses the signal. A real-time one (from sigrtmin() on) is queued for each event and says which descriptor it is
- * about;
- * 0 is SIGIO again, which is merged and says nothing. Any thread. man 2 fcntl, F_SETSIG @throws PosixError,
+ * about; 0 is SIGIO again, which is merged and says nothing. Any thread. man 2 fcntl, F_SETSIG @throws PosixError,
  * UnsupportedError
  */
 export function setIoSignal(fd: number, signal: number): void {

@@ -113,8 +113,7 @@ export class SignalInfo {
 
 /**
  * Waits up to `ms` (below 0: for ever) for one of `signals`, which must be blocked; returns its number or a negative
- * errno
- * (-EAGAIN: none came), and fills `info` with what it says. Linux and FreeBSD. Any thread. man 2 sigtimedwait
+ * errno (-EAGAIN: none came), and fills `info` with what it says. Linux and FreeBSD. Any thread. man 2 sigtimedwait
  */
 export function sigtimedwait(signals: readonly number[], ms: number, info?: SignalInfo): number {
   return outcome(c.sigtimedwait(setOf(signals), info?.words ?? null, timespec(ms)))
@@ -122,8 +121,7 @@ export function sigtimedwait(signals: readonly number[], ms: number, info?: Sign
 
 /**
  * Returns the lowest signal that is queued for each time it is sent; those from it to 64 are free to use. The C library
- * keeps
- * a few for itself. Linux. Any thread. man 7 signal, SIGRTMIN @throws UnsupportedError
+ * keeps a few for itself. Linux. Any thread. man 7 signal, SIGRTMIN @throws UnsupportedError
  */
 export function sigrtmin(): number {
   return c.sigrtmin()
