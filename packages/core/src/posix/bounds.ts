@@ -52,6 +52,14 @@ export function timeout(ms: number): number {
   return Math.ceil(ms)
 }
 
+/** Makes a timeout in ms a `struct timespec`, or NULL where it is for ever (below 0, Infinity); fractions round up. */
+export function timespec(ms: number): BigInt64Array | null {
+  if (Number.isNaN(ms)) throw new RangeError('a timeout must be a number of milliseconds')
+  if (ms < 0 || ms === Number.POSITIVE_INFINITY) return null
+  const ns = BigInt(Math.ceil(ms * 1e6))
+  return new BigInt64Array([ns / 1_000_000_000n, ns % 1_000_000_000n])
+}
+
 /** Refuses a string with a NUL in it, at which C would stop reading: RangeError. */
 export function text(value: string, what: string): string {
   if (value.includes('\0')) throw new RangeError(`${what} must not contain a NUL character`)

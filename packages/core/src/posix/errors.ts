@@ -14,6 +14,7 @@ export const EAGAIN: number = errno.EAGAIN
 export const EALREADY: number = errno.EALREADY
 export const EBADF: number = errno.EBADF
 export const EBUSY: number = errno.EBUSY
+export const ECANCELED: number = errno.ECANCELED
 export const ECHILD: number = errno.ECHILD
 export const ECONNABORTED: number = errno.ECONNABORTED
 export const ECONNREFUSED: number = errno.ECONNREFUSED

@@ -9,6 +9,8 @@
  * Nobody above sees a struct or a platform's number, and importing this works anywhere.
  */
 export * from './address.js'
+export * from './aio.js'
+export * from './async.js'
 export * from './epoll.js'
 export * from './errors.js'
 export { bindAll } from './ffi.js'

@@ -6,6 +6,17 @@
  * their headers and not yet tested. Structures not named here are the same everywhere on 64-bit little-endian machines.
  */
 
+/** Bytes of `struct aiocb` and the offsets of its fields. */
+export interface AiocbLayout {
+  readonly size: number
+  readonly fildes: number
+  readonly buffer: number
+  readonly nbytes: number
+  /** `aio_sigevent.sigev_notify` */
+  readonly notify: number
+  readonly offset: number
+}
+
 /** Constants and layouts of one platform; a flag that a platform lacks is 0, so that it may be or-ed blindly. */
 export interface Platform {
   /** 'linux-x64', 'linux-arm64', 'darwin' or 'freebsd'. */
@@ -22,6 +33,8 @@ export interface Platform {
   readonly epollData: number
   /** Bytes of `sigset_t`. */
   readonly sigsetSize: number
+  /** Where the fields of `struct aiocb` lie; undefined where they are not known. */
+  readonly aiocb: AiocbLayout | undefined
   readonly AF_INET6: number
   readonly SOCK_NONBLOCK: number
   readonly SOCK_CLOEXEC: number
@@ -43,6 +56,7 @@ export interface Platform {
   readonly MSG_NOSIGNAL: number
   readonly O_NONBLOCK: number
   readonly O_CLOEXEC: number
+  readonly O_ASYNC: number
   readonly F_DUPFD_CLOEXEC: number
   readonly RLIMIT_NOFILE: number
   readonly MAP_ANONYMOUS: number
@@ -52,6 +66,9 @@ export interface Platform {
   readonly SIG_SETMASK: number
 }
 
+/** The same on x64 and arm64, and in glibc and musl. */
+const linuxAiocb: AiocbLayout = { size: 168, fildes: 0, buffer: 16, nbytes: 24, notify: 44, offset: 128 }
+
 const linuxX64: Platform = {
   name: 'linux-x64',
   atomicFlags: true,
@@ -60,6 +77,7 @@ const linuxX64: Platform = {
   epollStride: 3,
   epollData: 1,
   sigsetSize: 128,
+  aiocb: linuxAiocb,
   AF_INET6: 10,
   SOCK_NONBLOCK: 0o4000,
   SOCK_CLOEXEC: 0o2000000,
@@ -80,6 +98,7 @@ const linuxX64: Platform = {
   MSG_NOSIGNAL: 0x4000,
   O_NONBLOCK: 0o4000,
   O_CLOEXEC: 0o2000000,
+  O_ASYNC: 0o20000,
   F_DUPFD_CLOEXEC: 1030,
   RLIMIT_NOFILE: 7,
   MAP_ANONYMOUS: 0x20,
@@ -99,6 +118,7 @@ const darwin: Platform = {
   epollStride: 4,
   epollData: 2,
   sigsetSize: 4,
+  aiocb: undefined,
   AF_INET6: 30,
   SOCK_NONBLOCK: 0,
   SOCK_CLOEXEC: 0,
@@ -119,6 +139,7 @@ const darwin: Platform = {
   MSG_NOSIGNAL: 0,
   O_NONBLOCK: 0x4,
   O_CLOEXEC: 0x1000000,
+  O_ASYNC: 0x40,
   F_DUPFD_CLOEXEC: 67,
   RLIMIT_NOFILE: 8,
   MAP_ANONYMOUS: 0x1000,

@@ -1,6 +1,6 @@
 /** Signals as values: masks, waits and descriptors in place of handlers, which JavaScript cannot be. */
 import { constants } from 'node:os'
-import { descriptor, integer } from './bounds.js'
+import { descriptor, integer, timespec } from './bounds.js'
 import { PosixError } from './errors.js'
 import { check, declare, outcome } from './ffi.js'
 import { platform } from './platform.js'
@@ -10,6 +10,7 @@ const c = declare({
   signalfd: 'int signalfd(int fd, void* set, int flags)',
   read: 'int read(int fd, void* buffer, size_t length)',
   sigtimedwait: 'int sigtimedwait(void* set, void* info, void* timeout)',
+  sigrtmin: 'int __libc_current_sigrtmin()',
   signal: 'intptr_t signal(int signal, intptr_t handler)',
 })
 
@@ -71,18 +72,59 @@ export function readSignal(fd: number): number {
   return n < 0 ? n : (info[0] as number)
 }
 
-/**
- * Waits up to `ms` (below 0: for ever) for one of `signals`, which must be blocked; returns its number or a negative
- * errno
- * (-EAGAIN: none came). Linux and FreeBSD. Any thread. man 2 sigtimedwait
- */
-export function sigtimedwait(signals: readonly number[], ms: number): number {
-  if (Number.isNaN(ms)) throw new RangeError('a timeout must be a number of milliseconds')
-  return outcome(c.sigtimedwait(setOf(signals), null, ms < 0 || ms === Number.POSITIVE_INFINITY ? null : timespec(ms)))
+// siginfo_t of 64-bit Linux, in 32-bit words: signo, errno, code, padding, then, of an I/O signal, a long and an int.
+const SIGINFO_WORDS = 32
+const SIGINFO_SIGNAL = 0
+const SIGINFO_CODE = 2
+const SIGINFO_BAND = 4
+const SIGINFO_FD = 6
+const POLL_IN = 1
+const POLL_HUP = 6
+
+const { SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGCHLD, SIGSYS } = constants.signals
+/** Signals to which the same small codes mean something else. */
+const ownCodes: readonly number[] = [SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGCHLD, SIGSYS]
+
+/** Room for what one sigtimedwait tells; it hides the layout of `siginfo_t`. Belongs to one thread. */
+export class SignalInfo {
+  /** The structure as the kernel writes it; for sigtimedwait alone. */
+  readonly words: Int32Array = new Int32Array(SIGINFO_WORDS)
+
+  /** The number of the signal taken last. */
+  get signal(): number {
+    return this.words[SIGINFO_SIGNAL] as number
+  }
+
+  /** The descriptor it is about, or -1 where it is not the signal of a descriptor (setIoSignal). Linux. */
+  get fd(): number {
+    return this.#isAboutIo() ? (this.words[SIGINFO_FD] as number) : -1
+  }
+
+  /** What can be done with that descriptor, as POLL… bits; 0 where it is not the signal of one. Linux. */
+  get band(): number {
+    return this.#isAboutIo() ? (this.words[SIGINFO_BAND] as number) : 0
+  }
+
+  #isAboutIo(): boolean {
+    const code = this.words[SIGINFO_CODE] as number
+    return process.platform === 'linux' && code >= POLL_IN && code <= POLL_HUP && !ownCodes.includes(this.signal)
+  }
 }
 
-function timespec(ms: number): BigInt64Array {
-  return new BigInt64Array([BigInt(Math.trunc(ms / 1000)), BigInt(Math.round((ms % 1000) * 1e6))])
+/**
+ * Waits up to `ms` (below 0: for ever) for one of `signals`, which must be blocked; returns its number or a negative
+ * errno (-EAGAIN: none came), and fills `info` with what it says. Linux and FreeBSD. Any thread. man 2 sigtimedwait
+ */
+export function sigtimedwait(signals: readonly number[], ms: number, info?: SignalInfo): number {
+  return outcome(c.sigtimedwait(setOf(signals), info?.words ?? null, timespec(ms)))
+}
+
+/**
+ * Returns the lowest signal that is queued for each time it is sent; those from it to 64 are free to use. The C library
+ * keeps a few for itself. Linux. Any thread. man 7 signal, SIGRTMIN @throws UnsupportedError
+ */
+export function sigrtmin(): number {
+  return c.sigrtmin()
 }
 
 /**
