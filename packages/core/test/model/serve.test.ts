@@ -56,7 +56,7 @@ describe('the arguments of serve', () => {
     ],
     ['a port that is no number', { app, port: 'http' }, /option 'port' cannot be http/],
     ['a host that is none', { app, host: 'no.such.host.invalid' }, /option 'host' cannot be 'no.such.host.invalid'/],
-    ['an unknown option', { app, threds: 1 }, /epoll has no option 'threds'; it has: backlog, /],
+    ['an unknown option', { app, threds: 1 }, /epoll has no option 'threds'; it has: trigger, backlog, /],
     [
       'a value out of range',
       { app, backlog: 0 },
