@@ -34,6 +34,8 @@ export interface ListEntry {
   readonly runs: boolean
   /** Why it does not. */
   readonly reason?: string
+  /** Which of several ways provides the mechanism here; absent where there is one way, the real one. */
+  readonly mechanism?: string
   /** Whether `serve({ fetch })` takes a function, or only `serve({ app })` a module. */
   readonly takesFunction: boolean
   readonly options: readonly object[]
@@ -41,6 +43,7 @@ export interface ListEntry {
 
 export function entryOf(model: AnyModel): ListEntry {
   const reason = model.missing()
+  const mechanism = reason === undefined ? model.mechanism() : undefined
   return {
     name: model.name,
     package: packageOf(model),
@@ -49,6 +52,7 @@ export function entryOf(model: AnyModel): ListEntry {
     needs: model.needs,
     runs: reason === undefined,
     ...(reason === undefined ? {} : { reason }),
+    ...(mechanism === undefined ? {} : { mechanism }),
     takesFunction: model.takesFunction,
     options: Object.entries(model.options as Record<string, object>).map(([name, spec]) => ({ name, ...spec })),
   }
@@ -57,8 +61,9 @@ export function entryOf(model: AnyModel): ListEntry {
 function tableOf(models: readonly AnyModel[]): string {
   const width = Math.max(...models.map(({ name }) => name.length))
   const rows = models.map((model) => {
-    const missing = model.missing()
-    return `${model.name.padEnd(width)}  ${model.summary}${missing === undefined ? '' : ` (not here: ${missing})`}\n`
+    const { reason, mechanism } = entryOf(model)
+    const note = reason === undefined ? mechanism : `not here: ${reason}`
+    return `${model.name.padEnd(width)}  ${model.summary}${note === undefined ? '' : ` (${note})`}\n`
   })
   return rows.join('')
 }

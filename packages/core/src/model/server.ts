@@ -39,6 +39,8 @@ export interface UnitStatistics extends Counts {
 /** What a server has done so far. */
 export interface Statistics extends Counts {
   readonly model: string
+  /** Which of several ways provides the model's mechanism, in words; undefined where there is one way. */
+  readonly mechanism: string | undefined
   /** Connections that are open now. */
   readonly active: number
   readonly restarts: number
@@ -48,6 +50,8 @@ export interface Statistics extends Counts {
 /** A running server. */
 export interface Server {
   readonly model: string
+  /** See {@link Statistics.mechanism}. */
+  readonly mechanism: string | undefined
   /** `http://host:port`, or `unix:path`. */
   readonly url: string
   readonly address: SocketAddress
@@ -96,7 +100,8 @@ export async function startServer<Options extends object, Shared>(
     await ended.catch(() => {})
     throw error
   }
-  return serverOf(model.name, listener.address, supervisor, control, units, ended, options.drainTimeout)
+  const mechanism = definition.mechanism?.(options)
+  return serverOf(model.name, mechanism, listener.address, supervisor, control, units, ended, options.drainTimeout)
 }
 
 /** What a server consists of before anything runs. */
@@ -217,6 +222,7 @@ async function addressOf(host: string, port: number, path: string | undefined): 
 
 function serverOf(
   model: string,
+  mechanism: string | undefined,
   address: SocketAddress,
   supervisor: Supervisor,
   control: Control,
@@ -231,17 +237,23 @@ function serverOf(
   }
   return {
     model,
+    mechanism,
     url,
     address,
     ended,
-    stats: () => statisticsOf(model, control, units),
+    stats: () => statisticsOf(model, mechanism, control, units),
     close,
     force: () => supervisor.force(),
     [Symbol.asyncDispose]: close,
   }
 }
 
-function statisticsOf(model: string, control: Control, plans: readonly UnitPlan[]): Statistics {
+function statisticsOf(
+  model: string,
+  mechanism: string | undefined,
+  control: Control,
+  plans: readonly UnitPlan[],
+): Statistics {
   const units = plans.map(({ boot }, index): UnitStatistics => {
     const cells = control.unit(index)
     const state = cells.state === READY ? 'ready' : cells.state === STARTING ? 'starting' : 'ended'
@@ -250,7 +262,7 @@ function statisticsOf(model: string, control: Control, plans: readonly UnitPlan[
   })
   const restarts = units.reduce((sum, unit) => sum + unit.restarts, 0)
   const sum = sumOf(units)
-  return { model, active: sum.accepted - sum.closed, ...sum, restarts, units }
+  return { model, mechanism, active: sum.accepted - sum.closed, ...sum, restarts, units }
 }
 
 /** Closes what the roles share and can be closed: whoever is blocked on it wakes. */
