@@ -19,6 +19,8 @@
  * A descriptor with an error or a hang-up is reported as readable and writable, as far as somebody is interested and more where
  * the system call cannot help it, so that whoever reads or writes next meets the error.
  * A descriptor that is closed while it is watched, and nobody tells, is never reported; it stays or goes as the kernel has it.
+ * kqueue takes changes with the next wait: what cannot be watched, because it is not open or is no kind to wait for, is not
+ * refused by `add` but reported by that wait, once, as ready for all that it was to be watched for.
  * A descriptor from `limit` on cannot be watched: add throws RangeError.
  * A demultiplexer is used by one thread; of epoll, `add`, `modify` and `remove` may come from any.
  */
