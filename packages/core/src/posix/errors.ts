@@ -35,6 +35,7 @@ export const ENOSYS: number = errno.ENOSYS
 export const ENOTCONN: number = errno.ENOTCONN
 export const ENOTSOCK: number = errno.ENOTSOCK
 export const ENOTSUP: number = errno.ENOTSUP
+export const ENOTTY: number = errno.ENOTTY
 export const EPERM: number = errno.EPERM
 export const EPIPE: number = errno.EPIPE
 export const EPROTO: number = errno.EPROTO

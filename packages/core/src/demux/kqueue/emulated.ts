@@ -161,7 +161,7 @@ export class EmulatedKqueue implements Kqueue {
       else end += this.#own.report(fd, events, end)
     }
     if (aside) end = this.#translateAside(events, end, capacity)
-    if (end === n && this.#vnode.hasPending) end += this.#vnode.collect(events, end, capacity)
+    if (end === 0 && this.#vnode.hasPending) end += this.#vnode.collect(events, end, capacity)
     return end
   }
 
