@@ -3,4 +3,6 @@ export { type Demultiplexer, READABLE, type Trigger, WOKEN, WRITABLE } from './d
 export { EpollDemultiplexer, type EpollSettings } from './epoll.js'
 export { PollDemultiplexer, type PollSettings } from './poll.js'
 export { SelectDemultiplexer, type SelectSettings } from './select.js'
+export { describeKqueue, type Kqueue, type KqueueBackend, kqueueBackend, openKqueue } from './kqueue/kqueue.js'
+export { KqueueDemultiplexer, type KqueueSettings } from './kqueue.js'
 export { type SharedWakeup, Wakeup, type WakeupKind } from './wakeup.js'
