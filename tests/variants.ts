@@ -5,4 +5,7 @@ export interface Variant {
   readonly set: Readonly<Record<string, string | number>>
 }
 
-export const variants: readonly Variant[] = [{ model: 'epoll', set: { trigger: 'edge' } }]
+export const variants: readonly Variant[] = [
+  { model: 'epoll', set: { trigger: 'edge' } },
+  { model: 'kqueue', set: { trigger: 'edge' } },
+]
