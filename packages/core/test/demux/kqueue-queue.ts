@@ -2,6 +2,9 @@ import { type Kqueue, type KqueueBackend, openKqueue } from '@cs/core/demux'
 import { close as closeFd, type KeventList, libkqueue } from '@cs/core/posix'
 import { onTestFinished, type TestContext } from 'vitest'
 
+/** Milliseconds of a wait for what must come: a wait for ever could not be given up if it did not. */
+export const LONG = 10_000
+
 /** A change or an event. */
 export interface Kevent {
   readonly ident: number
@@ -77,11 +80,10 @@ export class Queue {
     return this.kevent([], 0).map(({ filter, ident }) => [filter, ident])
   }
 
-  /** Waits for one event, as long as that takes. */
+  /** Waits for one event. */
   next(): Required<Kevent> {
-    let told: Required<Kevent>[] = []
-    while (told.length === 0) told = this.kevent([], -1)
-    if (told.length > 1) throw new Error(`${told.length} events in place of one`)
+    const told = this.kevent([], LONG)
+    if (told.length !== 1) throw new Error(`${told.length} events in place of one`)
     return told[0] as Required<Kevent>
   }
 }

@@ -3,7 +3,7 @@ import { type KqueueBackend, KqueueDemultiplexer, type KqueueSettings, READABLE,
 import { close, pipe2, recv, send, socketpair, write } from '@cs/core/posix'
 import { afterEach, describe, expect, it, onTestFinished, type TestContext } from 'vitest'
 import { bytes, closeAll, connected, keep, run } from '../posix/support.js'
-import { backends, openQueue } from './kqueue-queue.js'
+import { backends, LONG, openQueue } from './kqueue-queue.js'
 
 afterEach(closeAll)
 
@@ -125,7 +125,7 @@ describe.each(backends)('the kqueue demultiplexer, %s', (backend) => {
     send(b, bytes('x'), 0, 1)
     demux.add(900_000, READABLE | WRITABLE)
     demux.add(a, READABLE)
-    expect(reported(demux, -1).sort()).toEqual(
+    expect(reported(demux, LONG).sort()).toEqual(
       [
         [900_000, READABLE | WRITABLE],
         [a, READABLE],
@@ -142,7 +142,7 @@ describe.each(backends)('the kqueue demultiplexer, %s', (backend) => {
     demux.add(server, READABLE)
     expect(reported(demux)).toEqual([])
     close(client)
-    expect(reported(demux, -1)).toEqual([[server, READABLE]])
+    expect(reported(demux, LONG)).toEqual([[server, READABLE]])
     demux.remove(server)
     const [reader, writer] = pipe2({ nonblocking: true })
     keep(writer)
@@ -150,7 +150,7 @@ describe.each(backends)('the kqueue demultiplexer, %s', (backend) => {
     demux.add(writer, WRITABLE)
     expect(reported(demux)).toEqual([])
     close(reader)
-    expect(reported(demux, -1)).toEqual([[writer, WRITABLE]])
+    expect(reported(demux, LONG)).toEqual([[writer, WRITABLE]])
   })
 
   it('takes thousands of changes in one wait, and reports in several what is too much for one', (context) => {
@@ -173,7 +173,7 @@ describe.each(backends)('the kqueue demultiplexer, %s', (backend) => {
     for (let round = 0; round < 3; round++) {
       demux.wake()
       demux.wake()
-      expect(reported(demux, -1)).toEqual([[WOKEN, READABLE]])
+      expect(reported(demux, LONG)).toEqual([[WOKEN, READABLE]])
       expect(reported(demux)).toEqual([])
     }
   })
@@ -187,11 +187,20 @@ describe.each(backends)('the kqueue demultiplexer, %s', (backend) => {
       const code = "import { workerData } from 'node:worker_threads'; const { Wakeup } = await import('@cs/core/demux'); Wakeup.from(workerData).signal()"
       new Worker(code, { eval: true, workerData: demux.wakeup.share() })
       setImmediate(() => {
-        const ready = demux.wait(-1)
+        const ready = demux.wait(${LONG})
         console.log(JSON.stringify([ready, demux.fd(0) === WOKEN]))
         demux.close()
       })`
     expect(run(source)).toEqual([1, true])
+  })
+
+  it('waits for ever below 0, at most so many milliseconds above', (context) => {
+    const demux = open(context, backend)
+    const [a, b] = pair()
+    demux.add(a, READABLE)
+    expect(demux.wait(5)).toBe(0)
+    send(b, bytes('x'), 0, 1)
+    expect(demux.wait(-1)).toBe(1)
   })
 
   it('returns 0 where a signal came', (context) => {
@@ -201,7 +210,7 @@ describe.each(backends)('the kqueue demultiplexer, %s', (backend) => {
       import { KqueueDemultiplexer } from '@cs/core/demux'
       process.on('SIGUSR2', () => {})
       const killer = spawn('sh', ['-c', 'while kill -USR2 ' + process.pid + '; do sleep 0.05; done'], { stdio: 'ignore' })
-      const ready = new KqueueDemultiplexer({ backend: '${backend}' }).wait(-1)
+      const ready = new KqueueDemultiplexer({ backend: '${backend}' }).wait(${LONG})
       killer.kill()
       console.log(JSON.stringify(ready))`
     expect(run(source)).toBe(0)
@@ -215,12 +224,14 @@ describe.each(backends)('the kqueue demultiplexer, %s', (backend) => {
     demux.add(a, WRITABLE | READABLE)
     demux.add(b, WRITABLE | READABLE)
     while (received < total) {
-      for (const [fd, ready] of reported(demux, -1)) {
-        if (fd === a && ready & WRITABLE) {
+      const ready = reported(demux, LONG)
+      expect(ready).not.toEqual([])
+      for (const [fd, bits] of ready) {
+        if (fd === a && bits & WRITABLE) {
           for (let n = 1; n > 0 && sent < total; sent += Math.max(n, 0))
             n = send(a, buffer, 0, Math.min(buffer.length, total - sent))
         }
-        if (fd === b && ready & READABLE) {
+        if (fd === b && bits & READABLE) {
           for (let n = 1; n > 0; received += Math.max(n, 0)) n = recv(b, buffer, 0, buffer.length)
         }
       }
