@@ -97,8 +97,8 @@ function folder(): string {
 }
 
 describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
-  it('tell what is ready with how much, level-triggered', (context) => {
-    const queue = openQueue(context, backend)
+  it('tell what is ready with how much, level-triggered', () => {
+    const queue = openQueue(backend)
     const [a, b] = pair()
     queue.apply({ ident: a, filter: EVFILT_READ, flags: EV_ADD, udata: 7 })
     expect(queue.ready()).toEqual([])
@@ -111,8 +111,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
     expect(queue.ready()).toEqual([])
   })
 
-  it('are two filters of one descriptor', (context) => {
-    const queue = openQueue(context, backend)
+  it('are two filters of one descriptor', () => {
+    const queue = openQueue(backend)
     const [a, b] = pair()
     const both = [EVFILT_READ, EVFILT_WRITE].map((filter) => ({ ident: a, filter, flags: EV_ADD, udata: -filter }))
     expect(queue.kevent(both, LONG)).toMatchObject([{ filter: EVFILT_WRITE, udata: 2 }])
@@ -130,8 +130,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
     expect(queue.ready()).toEqual([[EVFILT_WRITE, a]])
   })
 
-  it('tell no more than there is room for, and the rest next time', (context) => {
-    const queue = openQueue(context, backend)
+  it('tell no more than there is room for, and the rest next time', () => {
+    const queue = openQueue(backend)
     const [a, b] = pair()
     send(b, bytes('x'), 0, 1)
     const changes = [EVFILT_READ, EVFILT_WRITE].map((filter) => ({ ident: a, filter, flags: EV_ADD | EV_CLEAR }))
@@ -141,8 +141,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
     expect(queue.ready()).toEqual([])
   })
 
-  it('tell nothing twice and lose no edge where there is room for a part', (context) => {
-    const queue = openQueue(context, backend)
+  it('tell nothing twice and lose no edge where there is room for a part', () => {
+    const queue = openQueue(backend)
     const level = Array.from({ length: 3 }, pair)
     const [edge, other] = pair()
     for (const [a, b] of [...level, [edge, other] as const]) {
@@ -160,8 +160,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
     expect(edges).toBe(1)
   })
 
-  it('tell a connection that waits, and the end of what is sent', (context) => {
-    const queue = openQueue(context, backend)
+  it('tell a connection that waits, and the end of what is sent', () => {
+    const queue = openQueue(backend)
     const { listener, client, server } = connected()
     queue.apply({ ident: listener, filter: EVFILT_READ, flags: EV_ADD })
     queue.apply({ ident: server, filter: EVFILT_READ, flags: EV_ADD })
@@ -173,8 +173,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
     expect(event).toMatchObject({ ident: server, data: 1 })
   })
 
-  it('tell whoever writes that the reader is gone', (context) => {
-    const queue = openQueue(context, backend)
+  it('tell whoever writes that the reader is gone', () => {
+    const queue = openQueue(backend)
     const [reader, writer] = pipe2({ nonblocking: true })
     keep(writer)
     while (write(writer, buffer, 0, buffer.length) > 0);
@@ -188,8 +188,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
     })
   })
 
-  it('with EV_CLEAR tell each change once, and again where they are added again', (context) => {
-    const queue = openQueue(context, backend)
+  it('with EV_CLEAR tell each change once, and again where they are added again', () => {
+    const queue = openQueue(backend)
     const [a, b] = pair()
     const add = { ident: a, filter: EVFILT_READ, flags: EV_ADD | EV_CLEAR }
     send(b, bytes('x'), 0, 1)
@@ -201,8 +201,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
     expect(queue.kevent([add], LONG)).toMatchObject([{ data: 2 }])
   })
 
-  it('keep EV_CLEAR apart: a change on one side does not tell the other again', (context) => {
-    const queue = openQueue(context, backend)
+  it('keep EV_CLEAR apart: a change on one side does not tell the other again', () => {
+    const queue = openQueue(backend)
     const [a, b] = pair()
     queue.apply({ ident: a, filter: EVFILT_READ, flags: EV_ADD | EV_CLEAR })
     expect(queue.kevent([{ ident: a, filter: EVFILT_WRITE, flags: EV_ADD | EV_CLEAR }], LONG)).toHaveLength(1)
@@ -217,8 +217,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
   it.for([
     [EVFILT_READ, EVFILT_WRITE],
     [EVFILT_WRITE, EVFILT_READ],
-  ] as const)('with EV_CLEAR leave the other one level-triggered (%i, %i)', ([edge, level], context) => {
-    const queue = openQueue(context, backend)
+  ] as const)('with EV_CLEAR leave the other one level-triggered (%i, %i)', ([edge, level]) => {
+    const queue = openQueue(backend)
     const [a, b] = pair()
     send(b, bytes('x'), 0, 1)
     queue.apply({ ident: a, filter: level, flags: EV_ADD })
@@ -230,8 +230,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
     expect(queue.ready()).toEqual([[level, a]])
   })
 
-  it('with EV_ONESHOT are deleted, with EV_DISPATCH disabled, each on its own', (context) => {
-    const queue = openQueue(context, backend)
+  it('with EV_ONESHOT are deleted, with EV_DISPATCH disabled, each on its own', () => {
+    const queue = openQueue(backend)
     const [a, b] = pair()
     send(b, bytes('x'), 0, 1)
     const changes = [
@@ -249,8 +249,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
     expect(queue.ready()).toEqual([])
   })
 
-  it('are silent while disabled', (context) => {
-    const queue = openQueue(context, backend)
+  it('are silent while disabled', () => {
+    const queue = openQueue(backend)
     const [a, b] = pair()
     send(b, bytes('x'), 0, 1)
     queue.apply({ ident: a, filter: EVFILT_READ, flags: EV_ADD | EV_DISABLE })
@@ -263,7 +263,7 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
   })
 
   it('go with their descriptor, and do not come back with its number', (context) => {
-    const queue = openQueue(context, backend)
+    const queue = openQueue(backend)
     context.skip(backend === 'libkqueue', 'libkqueue keeps what it knew of a closed descriptor (its BUGS.md)')
     for (const flags of [EV_ADD, EV_ADD | EV_CLEAR]) {
       const [a, b] = socketpair({ nonblocking: true })
@@ -284,8 +284,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
     }
   })
 
-  it('are forgotten where somebody says that their descriptor was closed', (context) => {
-    const queue = openQueue(context, backend)
+  it('are forgotten where somebody says that their descriptor was closed', () => {
+    const queue = openQueue(backend)
     const [a, b] = socketpair({ nonblocking: true })
     keep(b)
     queue.apply({ ident: a, filter: EVFILT_WRITE, flags: EV_ADD })
@@ -299,8 +299,8 @@ describe.each(backends)('READ and WRITE of kqueue, %s', (backend) => {
 })
 
 describe.each(backends)('a change of kqueue that fails, %s', (backend) => {
-  it('is told with its errno, and the others are applied', (context) => {
-    const queue = openQueue(context, backend)
+  it('is told with its errno, and the others are applied', () => {
+    const queue = openQueue(backend)
     const [a] = pair()
     const changes = [
       { ident: 1_000_000, filter: EVFILT_READ, flags: EV_ADD },
@@ -315,8 +315,8 @@ describe.each(backends)('a change of kqueue that fails, %s', (backend) => {
     expect(queue.ready()).toEqual([[EVFILT_WRITE, a]])
   })
 
-  it('is thrown where there is no room to tell it', (context) => {
-    const queue = openQueue(context, backend)
+  it('is thrown where there is no room to tell it', () => {
+    const queue = openQueue(backend)
     const refused = { ident: 1_000_000, filter: EVFILT_READ, flags: EV_ADD | EV_DISABLE }
     expect(() => queue.apply(refused)).toThrow(expect.objectContaining({ code: 'EBADF', syscall: 'kevent' }))
     expect(() => queue.apply({ ident: 1, filter: EVFILT_TIMER, flags: EV_DELETE })).toThrow(
@@ -324,8 +324,8 @@ describe.each(backends)('a change of kqueue that fails, %s', (backend) => {
     )
   })
 
-  it('is answered all the same with EV_RECEIPT, and nothing else is then', (context) => {
-    const queue = openQueue(context, backend)
+  it('is answered all the same with EV_RECEIPT, and nothing else is then', () => {
+    const queue = openQueue(backend)
     const [a] = pair()
     const changes = [
       { ident: a, filter: EVFILT_WRITE, flags: EV_ADD | EV_RECEIPT, udata: 3 },
@@ -338,8 +338,8 @@ describe.each(backends)('a change of kqueue that fails, %s', (backend) => {
     expect(queue.ready()).toEqual([[EVFILT_WRITE, a]])
   })
 
-  it('is one of a filter that there is not', (context) => {
-    const queue = openQueue(context, backend)
+  it('is one of a filter that there is not', () => {
+    const queue = openQueue(backend)
     expect(queue.kevent([{ ident: 1, filter: -100, flags: EV_ADD }], 0)).toMatchObject([{ data: EINVAL }])
   })
 })
@@ -350,8 +350,8 @@ describe.each(backends)('TIMER of kqueue, %s', (backend) => {
     ['NOTE_MSECONDS', NOTE_MSECONDS, 2],
     ['NOTE_USECONDS', NOTE_USECONDS, 2000],
     ['NOTE_NSECONDS', NOTE_NSECONDS, 2_000_000],
-  ] as const)('expires again and again: %s', ([, fflags, data], context) => {
-    const queue = openQueue(context, backend)
+  ] as const)('expires again and again: %s', ([, fflags, data]) => {
+    const queue = openQueue(backend)
     queue.apply({ ident: 2 ** 33, filter: EVFILT_TIMER, flags: EV_ADD, fflags, data, udata: 5 })
     let count = 0
     while (count < 3) {
@@ -364,16 +364,16 @@ describe.each(backends)('TIMER of kqueue, %s', (backend) => {
     expect(queue.kevent([], 5)).toEqual([])
   })
 
-  it('counts what nobody took', (context) => {
-    const queue = openQueue(context, backend)
+  it('counts what nobody took', () => {
+    const queue = openQueue(backend)
     queue.apply({ ident: 1, filter: EVFILT_TIMER, flags: EV_ADD, fflags: NOTE_USECONDS, data: 100 })
     const until = performance.now() + 20
     while (performance.now() < until);
     expect(queue.next().data).toBeGreaterThan(1)
   })
 
-  it('expires in the order of time, once with EV_ONESHOT', (context) => {
-    const queue = openQueue(context, backend)
+  it('expires in the order of time, once with EV_ONESHOT', () => {
+    const queue = openQueue(backend)
     const changes = [30, 10, 20].map((data) => ({
       ident: data,
       filter: EVFILT_TIMER,
@@ -387,16 +387,16 @@ describe.each(backends)('TIMER of kqueue, %s', (backend) => {
     expect(queue.kevent([{ ident: 10, filter: EVFILT_TIMER, flags: EV_DELETE }], 0)).toMatchObject([{ data: ENOENT }])
   })
 
-  it('is started anew by adding it again', (context) => {
-    const queue = openQueue(context, backend)
+  it('is started anew by adding it again', () => {
+    const queue = openQueue(backend)
     queue.apply({ ident: 1, filter: EVFILT_TIMER, flags: EV_ADD, fflags: NOTE_SECONDS, data: 3600 })
     queue.apply({ ident: 1, filter: EVFILT_TIMER, flags: EV_ADD | EV_ONESHOT, data: 1, udata: 4 })
     expect(queue.next()).toMatchObject({ ident: 1, data: 1, udata: 4 })
     expect(queue.kevent([], 5)).toEqual([])
   })
 
-  it('is held back while disabled, and with EV_DISPATCH after it was told', (context) => {
-    const queue = openQueue(context, backend)
+  it('is held back while disabled, and with EV_DISPATCH after it was told', () => {
+    const queue = openQueue(backend)
     const timer = { ident: 1, filter: EVFILT_TIMER }
     queue.apply({ ...timer, flags: EV_ADD | EV_DISABLE | EV_DISPATCH, data: 1 })
     expect(queue.kevent([], 5)).toEqual([])
@@ -407,8 +407,8 @@ describe.each(backends)('TIMER of kqueue, %s', (backend) => {
     }
   })
 
-  it('takes a time of the wall clock, one that is past at once', (context) => {
-    const queue = openQueue(context, backend)
+  it('takes a time of the wall clock, one that is past at once', () => {
+    const queue = openQueue(backend)
     const timer = { filter: EVFILT_TIMER, flags: EV_ADD, fflags: NOTE_ABSTIME | NOTE_SECONDS }
     const seconds = Math.floor(Date.now() / 1000)
     queue.apply({ ...timer, ident: 1, data: seconds + 3600 })
@@ -421,8 +421,8 @@ describe.each(backends)('TIMER of kqueue, %s', (backend) => {
 describe.each(backends)('USER of kqueue, %s', (backend) => {
   const user = { ident: 9, filter: EVFILT_USER }
 
-  it('is triggered by a change', (context) => {
-    const queue = openQueue(context, backend)
+  it('is triggered by a change', () => {
+    const queue = openQueue(backend)
     queue.apply({ ...user, flags: EV_ADD | EV_CLEAR, udata: 3 })
     expect(queue.ready()).toEqual([])
     queue.apply({ ...user, fflags: NOTE_TRIGGER, udata: 3 })
@@ -430,8 +430,8 @@ describe.each(backends)('USER of kqueue, %s', (backend) => {
     expect(queue.ready()).toEqual([])
   })
 
-  it('stays triggered without EV_CLEAR', (context) => {
-    const queue = openQueue(context, backend)
+  it('stays triggered without EV_CLEAR', () => {
+    const queue = openQueue(backend)
     queue.apply({ ...user, flags: EV_ADD })
     queue.apply({ ...user, fflags: NOTE_TRIGGER })
     const [a, b] = pair()
@@ -446,8 +446,8 @@ describe.each(backends)('USER of kqueue, %s', (backend) => {
     expect(queue.ready()).toEqual([[EVFILT_READ, a]])
   })
 
-  it('waits while disabled, and goes with EV_ONESHOT', (context) => {
-    const queue = openQueue(context, backend)
+  it('waits while disabled, and goes with EV_ONESHOT', () => {
+    const queue = openQueue(backend)
     queue.apply({ ...user, flags: EV_ADD | EV_ONESHOT })
     queue.apply({ ...user, flags: EV_DISABLE })
     queue.apply({ ...user, fflags: NOTE_TRIGGER })
@@ -457,8 +457,8 @@ describe.each(backends)('USER of kqueue, %s', (backend) => {
     expect(() => queue.apply({ ...user, fflags: NOTE_TRIGGER })).toThrow(expect.objectContaining({ code: 'ENOENT' }))
   })
 
-  it('carries 24 bits, which a change copies, joins or cuts', (context) => {
-    const queue = openQueue(context, backend)
+  it('carries 24 bits, which a change copies, joins or cuts', () => {
+    const queue = openQueue(backend)
     queue.apply({ ...user, flags: EV_ADD | EV_CLEAR })
     const bits = (fflags: number) => queue.kevent([{ ...user, fflags: fflags | NOTE_TRIGGER }], LONG)[0]?.fflags
     expect(bits(NOTE_FFCOPY | 0b1100)).toBe(0b1100)
@@ -469,8 +469,8 @@ describe.each(backends)('USER of kqueue, %s', (backend) => {
 })
 
 describe.each(backends)('SIGNAL of kqueue, %s', (backend) => {
-  it('tells a signal that was sent to the thread', (context) => {
-    openQueue(context, backend)
+  it('tells a signal that was sent to the thread', () => {
+    openQueue(backend)
     const source = `
       import { constants } from 'node:os'
       import { openKqueue } from '@cs/core/demux'
@@ -501,16 +501,16 @@ describe.each(backends)('SIGNAL of kqueue, %s', (backend) => {
     })
   })
 
-  it('is refused for what is no signal', (context) => {
-    const queue = openQueue(context, backend)
+  it('is refused for what is no signal', () => {
+    const queue = openQueue(backend)
     const changes = [0, 65, 1.5].map((ident) => ({ ident, filter: EVFILT_SIGNAL, flags: EV_ADD }))
     expect(queue.kevent(changes.slice(0, 2), 0)).toMatchObject([{ data: EINVAL }, { data: EINVAL }])
   })
 })
 
 describe.each(backends)('PROC of kqueue, %s', (backend) => {
-  it('tells that a process ended, and how', (context) => {
-    openQueue(context, backend)
+  it('tells that a process ended, and how', () => {
+    openQueue(backend)
     const source = `
       import { openKqueue } from '@cs/core/demux'
       import { _exit, EV_ADD, EV_DELETE, EV_EOF, EV_ERROR, EVFILT_PROC, fork, kill, NOTE_EXIT, pipe2, read, waitpid, write } from '@cs/core/posix'
@@ -545,14 +545,14 @@ describe.each(backends)('PROC of kqueue, %s', (backend) => {
     })
   })
 
-  it('is refused for a process that is not there', (context) => {
-    const queue = openQueue(context, backend)
+  it('is refused for a process that is not there', () => {
+    const queue = openQueue(backend)
     const change = { ident: 0x3fffff + 1, filter: EVFILT_PROC, flags: EV_ADD, fflags: NOTE_EXIT }
     expect(queue.kevent([change], 0)).toMatchObject([{ data: ESRCH }])
   })
 
   it('of Linux is refused for what Linux does not tell', (context) => {
-    const queue = openQueue(context, backend)
+    const queue = openQueue(backend)
     context.skip(backend !== 'emulated', 'kqueue tells it, libkqueue ignores it')
     const changes = [NOTE_FORK, NOTE_EXEC, NOTE_EXIT | NOTE_FORK].map((fflags) => {
       return { ident: process.pid, filter: EVFILT_PROC, flags: EV_ADD, fflags }
@@ -574,8 +574,8 @@ describe.each(backends)('VNODE of kqueue, %s', (backend) => {
     return { path, fd, notes: () => queue.kevent([], 0).map((event) => event.fflags) }
   }
 
-  it('tells what happens to a file', (context) => {
-    const queue = openQueue(context, backend)
+  it('tells what happens to a file', () => {
+    const queue = openQueue(backend)
     const { path, fd, notes } = watched(queue, ALL)
     expect(notes()).toEqual([])
     appendFileSync(path, 'y')
@@ -595,15 +595,15 @@ describe.each(backends)('VNODE of kqueue, %s', (backend) => {
     expect((notes()[0] as number) & NOTE_DELETE).toBe(NOTE_DELETE)
   })
 
-  it('tells that a file was cut as a write', (context) => {
-    const queue = openQueue(context, backend)
+  it('tells that a file was cut as a write', () => {
+    const queue = openQueue(backend)
     const { path, notes } = watched(queue, NOTE_WRITE | NOTE_EXTEND)
     truncateSync(path)
     expect(notes()).toEqual([NOTE_WRITE])
   })
 
-  it('tells only what was asked for, as long as nobody clears it', (context) => {
-    const queue = openQueue(context, backend)
+  it('tells only what was asked for, as long as nobody clears it', () => {
+    const queue = openQueue(backend)
     const { path, fd, notes } = watched(queue, NOTE_ATTRIB, EV_ADD)
     appendFileSync(path, 'y')
     expect(notes()).toEqual([])
@@ -617,8 +617,8 @@ describe.each(backends)('VNODE of kqueue, %s', (backend) => {
     expect(notes()).toEqual([])
   })
 
-  it('tells of a directory that names came and went', (context) => {
-    const queue = openQueue(context, backend)
+  it('tells of a directory that names came and went', () => {
+    const queue = openQueue(backend)
     const path = folder()
     const fd = keep(openSync(path, 'r'))
     queue.apply({ ident: fd, filter: EVFILT_VNODE, flags: EV_ADD | EV_CLEAR, fflags: NOTE_WRITE | NOTE_LINK })
@@ -631,8 +631,8 @@ describe.each(backends)('VNODE of kqueue, %s', (backend) => {
     expect(notes()).toEqual([NOTE_WRITE | NOTE_LINK])
   })
 
-  it('tells two descriptors of one file, each what it asked for', (context) => {
-    const queue = openQueue(context, backend)
+  it('tells two descriptors of one file, each what it asked for', () => {
+    const queue = openQueue(backend)
     const { path, fd } = watched(queue, NOTE_WRITE)
     const other = keep(openSync(path, 'r'))
     queue.apply({ ident: other, filter: EVFILT_VNODE, flags: EV_ADD | EV_CLEAR, fflags: NOTE_ATTRIB })
@@ -648,7 +648,7 @@ describe.each(backends)('VNODE of kqueue, %s', (backend) => {
   })
 
   it('of Linux keeps no watch that nobody asks for', (context) => {
-    const queue = openQueue(context, backend)
+    const queue = openQueue(backend)
     context.skip(backend !== 'emulated', 'it looks at how the emulation does it')
     const watches = () =>
       readdirSync('/proc/self/fdinfo').flatMap((fd) => {
@@ -667,8 +667,8 @@ describe.each(backends)('VNODE of kqueue, %s', (backend) => {
     expect(watches()).toBe(before)
   })
 
-  it('goes with its descriptor, whatever is opened at its number', (context) => {
-    const queue = openQueue(context, backend)
+  it('goes with its descriptor, whatever is opened at its number', () => {
+    const queue = openQueue(backend)
     const path = join(folder(), 'file')
     writeFileSync(path, 'x')
     const fd = openSync(path, 'r')
@@ -681,7 +681,7 @@ describe.each(backends)('VNODE of kqueue, %s', (backend) => {
   })
 
   it('of Linux is refused for what Linux does not tell, and for what is no file', (context) => {
-    const queue = openQueue(context, backend)
+    const queue = openQueue(backend)
     context.skip(backend !== 'emulated', 'the others are not so strict')
     const fd = keep(openSync(folder(), 'r'))
     const vnode = { filter: EVFILT_VNODE, flags: EV_ADD }
@@ -692,8 +692,8 @@ describe.each(backends)('VNODE of kqueue, %s', (backend) => {
 })
 
 describe.each(backends)('a kqueue, %s', (backend) => {
-  it('waits for what is first of all its filters', (context) => {
-    const queue = openQueue(context, backend)
+  it('waits for what is first of all its filters', () => {
+    const queue = openQueue(backend)
     const [a, b] = pair()
     const changes = [
       { ident: a, filter: EVFILT_READ, flags: EV_ADD },
@@ -706,8 +706,8 @@ describe.each(backends)('a kqueue, %s', (backend) => {
     expect(queue.kevent([], 0, 0)).toEqual([])
   })
 
-  it('leaves nothing when it is closed', (context) => {
-    openQueue(context, backend)
+  it('leaves nothing when it is closed', () => {
+    openQueue(backend)
     const source = `
       import { openSync, readdirSync } from 'node:fs'
       import { openKqueue } from '@cs/core/demux'

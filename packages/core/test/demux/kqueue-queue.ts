@@ -1,6 +1,6 @@
 import { type Kqueue, type KqueueBackend, openKqueue } from '@cs/core/demux'
 import { close as closeFd, type KeventList, libkqueue } from '@cs/core/posix'
-import { onTestFinished, type TestContext } from 'vitest'
+import { onTestFinished } from 'vitest'
 
 /** Milliseconds of a wait for what must come: a wait for ever could not be given up if it did not. */
 export const LONG = 10_000
@@ -15,7 +15,7 @@ export interface Kevent {
   readonly udata?: number
 }
 
-export const backends: readonly KqueueBackend[] = ['native', 'libkqueue', 'emulated']
+const all: readonly KqueueBackend[] = ['native', 'libkqueue', 'emulated']
 
 function whyNot(backend: KqueueBackend): string | undefined {
   const { platform } = process
@@ -30,12 +30,15 @@ function whyNot(backend: KqueueBackend): string | undefined {
   }
 }
 
-const missing = new Map(backends.map((backend) => [backend, whyNot(backend)]))
+/** The backends that are not here, with the reason, and those that are. */
+export const missing: readonly (readonly [KqueueBackend, string])[] = all.flatMap((backend) => {
+  const reason = whyNot(backend)
+  return reason === undefined ? [] : [[backend, reason] as const]
+})
+export const backends: readonly KqueueBackend[] = all.filter((backend) => missing.every(([name]) => name !== backend))
 
-/** A queue in the words of the tests, closed when the test is over; the test is skipped where there is none. */
-export function openQueue(context: TestContext, backend: KqueueBackend): Queue {
-  const reason = missing.get(backend)
-  context.skip(reason !== undefined, reason)
+/** A queue in the words of the tests, closed when the test is over. */
+export function openQueue(backend: KqueueBackend): Queue {
   const queue = new Queue(openKqueue(backend))
   onTestFinished(() => queue.kq.close())
   return queue
