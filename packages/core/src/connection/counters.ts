@@ -9,7 +9,8 @@ export const REQUESTS = 2
 export const ERRORS = 3
 export const BYTES_IN = 4
 export const BYTES_OUT = 5
-export const COUNTERS = 6
+export const LOST = 6
+export const COUNTERS = 7
 
 /** The counters of one unit, or the sums over several. */
 export interface Counts {
@@ -23,6 +24,8 @@ export interface Counts {
   readonly errors: number
   readonly bytesIn: number
   readonly bytesOut: number
+  /** Connections that ended because the thread or process that served them died. */
+  readonly lost: number
 }
 
 /** Reads the counters of one unit. */
@@ -34,12 +37,13 @@ export function countsOf(cells: Float64Array): Counts {
     errors: cells[ERRORS],
     bytesIn: cells[BYTES_IN],
     bytesOut: cells[BYTES_OUT],
+    lost: cells[LOST],
   }
 }
 
 /** Adds counts up. */
 export function sumOf(counts: readonly Counts[]): Counts {
-  const sum = { accepted: 0, closed: 0, requests: 0, errors: 0, bytesIn: 0, bytesOut: 0 }
+  const sum = { accepted: 0, closed: 0, requests: 0, errors: 0, bytesIn: 0, bytesOut: 0, lost: 0 }
   for (const each of counts) for (const name of Object.keys(sum) as (keyof Counts)[]) sum[name] += each[name]
   return sum
 }

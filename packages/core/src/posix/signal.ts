@@ -11,6 +11,7 @@ const c = declare({
   read: 'int read(int fd, void* buffer, size_t length)',
   sigtimedwait: 'int sigtimedwait(void* set, void* info, void* timeout)',
   signal: 'intptr_t signal(int signal, intptr_t handler)',
+  siginterrupt: 'int siginterrupt(int signal, int flag)',
 })
 
 /** Block the signals given, besides those blocked already. */
@@ -95,6 +96,15 @@ export function ignoreSignal(signal: number): void {
 /** Gives a signal its default effect again, as a forked child needs it in place of node's handlers. man 2 signal */
 export function defaultSignal(signal: number): void {
   setHandler(signal, SIG_DFL)
+}
+
+/**
+ * Lets a signal for which there is a handler end a blocked call with -EINTR, accept4 too, which would go on otherwise.
+ * man 3
+ * siginterrupt @throws PosixError
+ */
+export function interruptBy(signal: number): void {
+  check(c.siginterrupt(integer(signal, 'signal'), 1), 'siginterrupt', nameOf(signal))
 }
 
 function setHandler(signal: number, handler: number): void {
