@@ -6,7 +6,7 @@
  * than libuv's next timer, and breathes now and then after the app ran.
  */
 
-import type { Connection, Service } from '../connection/index.js'
+import { type Connection, QUIET_MS, type Service } from '../connection/index.js'
 import { POLLIN, poll, pollOne, uvLoop } from '../posix/index.js'
 import { EXHAUSTED, EXHAUSTED_PAUSE_MS, type Listener, STOPPED } from '../socket/index.js'
 import type { BoundedQueue } from '../sync/index.js'
@@ -15,9 +15,6 @@ import { Turn } from './turn.js'
 /** Milliseconds for which work that an app left behind may wait while the thread has nothing else to do, or has. */
 const QUIET_DEBT_MS = 1
 const BUSY_DEBT_MS = 10
-
-/** Milliseconds in which a client that was just answered may send again before its place is given away. */
-const MOMENT_MS = 50
 
 const FOREVER = Number.POSITIVE_INFINITY
 
@@ -99,7 +96,7 @@ export class BlockingThread {
   async staysOn(connection: Connection, rival: Rival): Promise<boolean> {
     const pair = this.#pair
     while (!connection.closed) {
-      if (rival.stopping) return pollOne(connection.fd, POLLIN, MOMENT_MS) > 0
+      if (rival.stopping) return pollOne(connection.fd, POLLIN, QUIET_MS) > 0
       pair.set([connection.fd, POLLIN, rival.fd, POLLIN])
       this.#service.rest()
       const ready = poll(pair, 2, milliseconds(Math.min(this.#patience(), connection.patience)))
@@ -107,7 +104,7 @@ export class BlockingThread {
       if (ready > 0 && pair[1] >>> 16 !== 0) return true
       if (ready > 0 && pair[3] >>> 16 !== 0) {
         if (rival.stopping) continue
-        const moment = connection.fresh ? connection.patience : MOMENT_MS
+        const moment = connection.fresh ? connection.patience : QUIET_MS
         return pollOne(connection.fd, POLLIN, milliseconds(moment)) > 0
       }
       if (connection.expired) return false
