@@ -8,7 +8,7 @@
 export { APP, CLOSED, Connection, ConnectionSet, type FetchApp, REQUESTS, Service, type Waiting } from './connection/index.js'
 export { type Demultiplexer, EpollDemultiplexer, READABLE, WRITABLE } from './demux/index.js'
 export { onProcess, onThread, onThreadOrCaller, type RoleContext, ServerError } from './host/index.js'
-export { Attendant, BlockingThread, Door, Lot, NestedLibuv, openLot } from './loop/index.js'
+export { Attendant, BlockingThread, Children, Door, Lot, NestedLibuv, openLot } from './loop/index.js'
 export * from './model/index.js'
 export { close, PosixError, UnsupportedError } from './posix/index.js'
 export { Listener } from './socket/index.js'

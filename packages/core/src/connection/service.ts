@@ -61,7 +61,8 @@ export class Service implements HttpContext {
   readonly timeouts: Timeouts
   readonly table: ConnectionTable
   readonly owner: number
-  readonly counters: Float64Array
+  /** Where this thread counts; a forked child has cells of its own. */
+  counters: Float64Array
   readonly pulse: Int32Array
   readonly log: (message: string, error?: unknown) => void
   readonly stopping: () => boolean
