@@ -20,7 +20,7 @@ export interface MultiProcessOptions {
 }
 
 /** What makes a fork of node cheap, and safe: V8 starts no threads, which a child would not have, and compiles ahead. */
-const FLAGS = ['--single-threaded', '--v8-pool-size=0']
+const FLAGS = ['--single-threaded', '--v8-pool-size=0', ...(process.env.XFLAGS ?? '').split(' ').filter(Boolean)]
 
 export const multiProcess: Model<MultiProcessOptions> = defineModel<MultiProcessOptions>(import.meta, {
   name: 'multi-process',
@@ -36,6 +36,7 @@ export const multiProcess: Model<MultiProcessOptions> = defineModel<MultiProcess
     parent: onProcess({ blocking: true, children: ({ children }) => children, flags: FLAGS }, async (context) => {
       const { listener, service, acceptedLast } = context
       const children = new Children(context)
+      await children.warmUp()
       for await (const fd of children.acceptedFrom(listener, acceptedLast)) {
         if (!children.fork(fd)) continue
         const thread = BlockingThread.forked(service) // from here on the child only

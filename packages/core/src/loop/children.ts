@@ -14,20 +14,22 @@ import {
   _exit,
   close,
   type Ended,
+  encodeThreadName,
   eventfd,
   eventfdDrain,
   eventfdSignal,
   fork,
   getpid,
   getppid,
+  getThreadName,
   POLLIN,
   poll,
   prepareFork,
   readSignal,
   SIG_BLOCK,
-  SIG_UNBLOCK,
   setParentDeathSignal,
   setThreadName,
+  signalUnblocker,
   signalfd,
   sigprocmask,
   uvLoop,
@@ -36,6 +38,7 @@ import {
 import { EXHAUSTED, EXHAUSTED_PAUSE_MS, type Listener, NONE_WAITING } from '../socket/index.js'
 import type { Rival } from './blocking-thread.js'
 import { Turn } from './turn.js'
+import { warmUp } from './warmth.js'
 
 /** Cells in shared memory for all children that there may be at once. */
 export interface ChildRows {
@@ -52,6 +55,9 @@ const ALIVE = 2
 const DONE = 3
 
 const { SIGCHLD, SIGKILL } = constants.signals
+
+/** What `ps` and `top` show of a child. */
+const NAME = encodeThreadName('cs:conn')
 
 /** Milliseconds between two looks at whether a child that was just forked is alive, if nothing else happens. */
 const CONFIRM_MS = 1
@@ -100,6 +106,7 @@ export class Children {
   readonly #urge: number
   readonly #loop = uvLoop()
   readonly #polled = new Int32Array(8)
+  readonly #unblock = signalUnblocker([SIGCHLD])
   #turn: Turn | undefined
   #scannedAt = 0
   #wasAlive = true
@@ -123,6 +130,18 @@ export class Children {
       },
     }
     prepareFork()
+    this.#catchExits()
+  }
+
+  /** A child must leave by _exit(2): node would wait for threads that did not come along. */
+  #catchExits(): void {
+    const { reallyExit } = process as unknown as { reallyExit: (code: number) => never }
+    Object.assign(process, { reallyExit: (code: number) => (this.#row < 0 ? reallyExit(code) : _exit(code)) })
+    process.on('uncaughtExceptionMonitor', (error) => {
+      if (this.#row < 0 || process.listenerCount('uncaughtException') > 0) return
+      this.#parent.service.log('the app threw outside of any handler', error)
+      _exit(1)
+    })
   }
 
   /**
@@ -152,6 +171,7 @@ export class Children {
 
   /** Forks a child for a connection: returns twice, true in the child. */
   fork(fd: number): boolean {
+    if (++forks % Number(process.env.MINOR ?? 1e9) === 0) (globalThis as any).gc({ type: 'minor' })
     const row = this.#freeRows.pop()!
     const { states } = this.#parent.children
     Atomics.store(states, row, FORKED) // the child finds it so
@@ -188,27 +208,45 @@ export class Children {
 
   /** The child only. */
   #begin(row: number): void {
-    const { children, service, listener } = this.#parent
-    Atomics.store(children.states, row, ALIVE) // from here on the parent need not hold the connection
     this.#row = row
-    setParentDeathSignal(SIGKILL)
-    if (getppid() !== this.#pid) _exit(1) // it ended before the line above
-    setThreadName('cs:conn')
-    sigprocmask(SIG_UNBLOCK, [SIGCHLD])
+    this.#becomeChild(row, this.#pid, NAME)
+    const { listener } = this.#parent
     close(listener.fd)
     close(this.#signals)
+    process.nextTick(this.#forkLoop)
+  }
+
+  #becomeChild(row: number, parent: number, name: Uint8Array): void {
+    const { children, service } = this.#parent
+    Atomics.store(children.states, row, ALIVE) // from here on the parent need not hold the connection
+    setParentDeathSignal(SIGKILL)
+    if (getppid() !== parent) _exit(1) // it ended before the line above
+    setThreadName(name)
+    this.#unblock()
     service.counters = this.#counters[row]
-    Object.assign(process, { reallyExit: _exit }) // node would wait for threads that did not come along
-    process.once('uncaughtExceptionMonitor', (error) => {
-      if (process.listenerCount('uncaughtException') > 0) return
-      service.log('the app threw outside of any handler', error)
-      _exit(1)
-    })
-    // Runs when nothing is left to do but to give libuv a turn; a child whose handlers never wait does not come so far.
-    process.nextTick(() => {
-      this.#turn?.close() // it is the parent's
-      this.#loop?.fork()
-    })
+  }
+
+  /** Runs when nothing is left to do but to give libuv a turn: a child whose handlers never wait does not come so far. */
+  readonly #forkLoop = (): void => {
+    if (this.#row < 0) return
+    this.#turn?.close() // it is the parent's
+    this.#loop?.fork()
+  }
+
+  /** Has all that a child runs compiled before the first is forked, by doing in the parent what does no harm there. */
+  async warmUp(): Promise<void> {
+    const { service, listener, children } = this.#parent
+    const { counters } = service
+    const name = encodeThreadName(getThreadName())
+    const rehearse = (): void => {
+      this.#becomeChild(0, getppid(), name)
+      process.nextTick(this.#forkLoop)
+      close(-1)
+    }
+    await warmUp(service, listener, Number(process.env.WARM ?? 100), rehearse)
+    service.counters = counters
+    children.states[0] = FREE
+    sigprocmask(SIG_BLOCK, [SIGCHLD])
   }
 
   get #isFull(): boolean {
@@ -344,3 +382,4 @@ function wordsFor({ code, signal }: Ended): string {
   if (signal === undefined) return `ended with code ${code}`
   return `was killed by ${Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? signal}`
 }
+let forks = 0

@@ -49,6 +49,15 @@ export function sigprocmask(how: number, signals: readonly number[]): readonly n
   return listOf(former)
 }
 
+/** Prepares to unblock signals in the calling thread: what it returns does so without allocating. man 3 pthread_sigmask */
+export function signalUnblocker(signals: readonly number[]): () => void {
+  const set = setOf(signals)
+  return () => {
+    const error = c.pthread_sigmask(platform.SIG_UNBLOCK, set, null)
+    if (error !== 0) throw new PosixError('pthread_sigmask', -error)
+  }
+}
+
 /** Whether the descriptor returns -EAGAIN where no signal is pending. */
 export interface SignalOptions {
   /** Default: true. */
