@@ -12,9 +12,29 @@ export const exceptions: Readonly<Record<string, readonly Exception[]>> = {
         'serves others while 64 clients read slowly',
       ],
     },
+  ],
+  'process-pool1': [
     {
-      reason: 'the thread that is with a client is the only one that can empty the backlog before listening ends',
-      cases: ['listens no more while it waits for a handler in flight, whose answer says that it is the last'],
+      reason: 'one connection at a time in each process: as many slow clients as there are processes keep all others waiting',
+      cases: ['serves others while 64 clients send slowly', 'serves others while 64 clients read slowly'],
+    },
+  ],
+  'process-pool2': [
+    {
+      reason: 'who is hashed to the socket of a process that is with a slow client waits for it',
+      cases: [
+        'serves others while a client reads 10 MB slowly',
+        'serves others while 64 clients send slowly',
+        'serves others while 64 clients read slowly',
+      ],
+    },
+    {
+      reason: 'Unix sockets have no SO_REUSEPORT: there can be one on a path',
+      cases: [
+        'listens on a Unix socket, whose file it removes',
+        'replaces the socket file of a server that was killed',
+        'leaves a socket alone on which somebody listens',
+      ],
     },
   ],
 }

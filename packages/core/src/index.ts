@@ -5,7 +5,7 @@
  * `connection` HTTP on a socket · `demux` event demultiplexers · `loop` a thread's loop · `host` where roles run ·
  * `model` what a model is. This entry has what a model's own file needs; the floors are subpaths.
  */
-export { APP, CLOSED, Connection, ConnectionSet, type FetchApp, Service, type Waiting } from './connection/index.js'
+export { APP, CLOSED, Connection, ConnectionSet, type FetchApp, REQUESTS, Service, type Waiting } from './connection/index.js'
 export {
   type Demultiplexer,
   describeKqueue,
@@ -19,7 +19,7 @@ export {
   WRITABLE,
 } from './demux/index.js'
 export { onProcess, onThread, onThreadOrCaller, type RoleContext, ServerError } from './host/index.js'
-export { Attendant, BlockingThread, Door, Lot, NestedLibuv, openLot } from './loop/index.js'
+export { Attendant, BlockingThread, Children, Door, Lot, NestedLibuv, openLot } from './loop/index.js'
 export * from './model/index.js'
 export { close, PosixError, UnsupportedError } from './posix/index.js'
 export { Listener } from './socket/index.js'

@@ -2,7 +2,7 @@
 
 import type { Model } from '@cs/core'
 import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
-import { singleProcess } from '@cs/process-models'
+import { multiProcess, processPool1, processPool2, singleProcess } from '@cs/process-models'
 import { threadPool } from '@cs/thread-models'
 
 /** A model of any options, as a registry knows it. */
@@ -10,7 +10,17 @@ import { threadPool } from '@cs/thread-models'
 export type AnyModel = Model<any>
 
 /** The models in the order in which one should read them. */
-export const models: readonly AnyModel[] = [singleProcess, threadPool, select, poll, epoll, kqueue]
+export const models: readonly AnyModel[] = [
+  singleProcess,
+  multiProcess,
+  processPool1,
+  processPool2,
+  threadPool,
+  select,
+  poll,
+  epoll,
+  kqueue,
+]
 
 /** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */
 export function findModel(name: string): AnyModel | undefined {

@@ -55,7 +55,7 @@ const OUTPUT_HIGH_WATER = 32 * 1024
 const AHEAD_HIGH_WATER = 64 * 1024
 
 /** Milliseconds for which a thread waits for a client before it looks at the time. */
-const BLOCKING_TICK_MS = 1000
+export const BLOCKING_TICK_MS = 1000
 
 /** Milliseconds between two looks at whether a client has left while a handler works. */
 const LOOK_MS = 200
@@ -525,7 +525,10 @@ export class Connection {
 
   /** Waits for the handler; meanwhile looks now and then whether the client left, if the app wants to know. */
   async #progress(): Promise<void> {
-    const timer = setInterval(() => this.machine.watched && this.#look(), LOOK_MS)
+    const timer = setInterval(() => {
+      this.#service.tick()
+      if (this.machine.watched) this.#look()
+    }, LOOK_MS)
     await new Promise<void>((resolve) => (this.onProgress = () => resolve()))
     clearInterval(timer)
   }

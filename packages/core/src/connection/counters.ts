@@ -10,7 +10,8 @@ export const ERRORS = 3
 export const BYTES_IN = 4
 export const BYTES_OUT = 5
 export const PAUSES = 6
-export const COUNTERS = 7
+export const LOST = 7
+export const COUNTERS = 8
 
 /** The counters of one unit, or the sums over several. */
 export interface Counts {
@@ -26,6 +27,8 @@ export interface Counts {
   readonly bytesOut: number
   /** Times that accepting paused because no descriptor was left that could be served; clients waited in the backlog. */
   readonly pauses: number
+  /** Connections that ended because the thread or process that served them died. */
+  readonly lost: number
 }
 
 /** Reads the counters of one unit. */
@@ -38,12 +41,13 @@ export function countsOf(cells: Float64Array): Counts {
     bytesIn: cells[BYTES_IN],
     bytesOut: cells[BYTES_OUT],
     pauses: cells[PAUSES],
+    lost: cells[LOST],
   }
 }
 
 /** Adds counts up. */
 export function sumOf(counts: readonly Counts[]): Counts {
-  const sum = { accepted: 0, closed: 0, requests: 0, errors: 0, bytesIn: 0, bytesOut: 0, pauses: 0 }
+  const sum = { accepted: 0, closed: 0, requests: 0, errors: 0, bytesIn: 0, bytesOut: 0, pauses: 0, lost: 0 }
   for (const each of counts) for (const name of Object.keys(sum) as (keyof Counts)[]) sum[name] += each[name]
   return sum
 }

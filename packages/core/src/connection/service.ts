@@ -26,6 +26,8 @@ export interface ServiceOptions {
   /** The number under which this thread owns connections, from 1. Default: 1. */
   readonly owner?: number
   readonly counters?: Float64Array
+  /** A cell in which the thread shows that it comes round; see {@link Service.tick}. */
+  readonly pulse?: Int32Array
   /** Is told of errors that no client can be told of. Default: one line on standard error. */
   readonly log?: (message: string, error?: unknown) => void
   /** Asked at each response whether the server stops, so that the response is the connection's last. Default: never. */
@@ -44,6 +46,11 @@ export interface ServiceOptions {
 const [seconds, nanoseconds] = process.hrtime()
 const CLOCK_OFFSET: number = seconds * 1000 + nanoseconds / 1e6 - performance.now()
 
+/** Milliseconds on a clock that all threads and processes share, wrapping at 2^31. */
+export function monotonicNow(): number {
+  return (performance.now() + CLOCK_OFFSET) | 0
+}
+
 /** Bytes that one recv(2) may bring. */
 const RECEIVE_BYTES = 64 * 1024
 
@@ -54,7 +61,9 @@ export class Service implements HttpContext {
   readonly timeouts: Timeouts
   readonly table: ConnectionTable
   readonly owner: number
-  readonly counters: Float64Array
+  /** Where this thread counts; a forked child has cells of its own. */
+  counters: Float64Array
+  readonly pulse: Int32Array
   readonly log: (message: string, error?: unknown) => void
   readonly stopping: () => boolean
   readonly crowded: () => boolean
@@ -80,6 +89,7 @@ export class Service implements HttpContext {
     this.table = options.table ?? ConnectionTable.create()
     this.owner = options.owner ?? 1
     this.counters = options.counters ?? new Float64Array(COUNTERS)
+    this.pulse = options.pulse ?? new Int32Array(1)
     this.log = options.log ?? logLine
     this.stopping = options.stopping ?? never
     this.crowded = options.crowded ?? never
@@ -89,10 +99,16 @@ export class Service implements HttpContext {
     this.tick()
   }
 
-  /** Reads the clock: once a turn of a loop, or before each request of a blocking server. */
+  /** Reads the clock: once a turn of a loop, or before each request of a blocking server. A sign of life, too. */
   tick(): void {
-    this.now = (performance.now() + CLOCK_OFFSET) | 0
+    this.now = monotonicNow()
+    this.pulse[0] = this.now | 1 // one aligned store, which the host sees sooner or later; 0 means at rest
     this.date.tick(Date.now())
+  }
+
+  /** Says that the thread waits with nothing in hand, so that nobody need expect a sign of life. */
+  rest(): void {
+    this.pulse[0] = 0
   }
 
   /** Counts a request that the machine itself answered. */

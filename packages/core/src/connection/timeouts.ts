@@ -15,5 +15,5 @@ export const DEFAULT_TIMEOUTS: Timeouts = { head: 20_000, body: 30_000, write: 3
 /** For how long a closing connection still reads what a client had sent, so that no reset overtakes the answer. */
 export const LINGER_MS = 1000
 
-/** How long a connection must have been silent before a drain closes it: a request may be on its way. */
+/** How long a connection must have been silent before a drain, or others who wait for its thread, close it: a request may be on its way. */
 export const QUIET_MS = 150

@@ -1,10 +1,11 @@
 /**
  * What the host and the units of a server tell each other without messages, since a blocked thread reads none: one word of
- * state for all, and for each unit its state and its counters. On a SharedArrayBuffer between threads, on a memfd between
- * processes.
+ * state for all, for each unit that runs its state, its orders and its counters, and for each child that a unit may fork a
+ * state and counters. On a SharedArrayBuffer between threads, on a memfd between processes.
  */
 
 import { COUNTERS, type Counts, countsOf } from '../connection/index.js'
+import type { ChildRows } from '../loop/index.js'
 import { close, memfd_create, mmapShared } from '../posix/index.js'
 
 /** The server's state, written by the host alone. */
@@ -19,44 +20,64 @@ export const STARTING = 0
 export const READY = 1
 export const ENDED = 2
 
+/** What a unit is ordered, by the host alone. */
+export const STAY = 0
+/** Take no more connections, finish what there is, return; others go on taking from the same socket. */
+export const LEAVE = 1
+/** The same, and the socket is the unit's own: take what waits there, and close it. */
+export const CLOSE = 2
+
 const HEADER_WORDS = 4
-const PHASE = 0 // word of the header
-const UNIT_WORDS = 8
+const PHASE = 0 // words of the header
+const CROWDED = 1
+const UNIT_WORDS = 16
 const STATE = 0 // words of a unit
 const PID = 1
 const TID = 2
-const RESTARTS = 3
-const HELD = 4 // the first of those that hold descriptors, each plus one; 0 is none
+const ORDER = 3
+const PULSE = 4
+const HELD = 5 // the first of those that hold descriptors, each plus one; 0 is none
 
 /** How the block reaches another thread, or by its descriptor another process. */
 export interface ControlHandle {
   readonly units: number
+  /** Children that may be forked at once. */
+  readonly children: number
   readonly buffer?: SharedArrayBuffer
   readonly fd?: number
 }
 
 export class Control {
   readonly units: number
+  readonly children: ChildRows
   readonly #words: Int32Array
   readonly #counters: Float64Array
   readonly #handle: ControlHandle
 
   private constructor(handle: ControlHandle, buffer: ArrayBufferLike) {
-    this.units = handle.units
+    const { units, children } = handle
+    this.units = units
     this.#handle = handle
-    const words = wordsFor(handle.units)
+    const words = wordsFor(handle)
     this.#words = new Int32Array(buffer, 0, words)
-    this.#counters = new Float64Array(buffer, words * 4, handle.units * COUNTERS)
+    this.#counters = new Float64Array(buffer, words * 4, (units + children) * COUNTERS)
+    const states = HEADER_WORDS + units * UNIT_WORDS
+    this.children = {
+      crowded: this.#words.subarray(CROWDED, CROWDED + 1),
+      states: this.#words.subarray(states, states + children),
+      counters: this.#counters.subarray(units * COUNTERS),
+    }
   }
 
   /** Makes the block of a server with so many units; `processes` tells whether some are processes of their own. */
-  static create(units: number, processes: boolean): Control {
-    if (processes) return Control.open({ units, fd: memfd_create('cs-control', bytesFor(units)) })
-    return Control.open({ units, buffer: new SharedArrayBuffer(bytesFor(units)) })
+  static create(units: number, processes: boolean, children = 0): Control {
+    const size = bytesFor({ units, children })
+    if (processes) return Control.open({ units, children, fd: memfd_create('cs-control', size) })
+    return Control.open({ units, children, buffer: new SharedArrayBuffer(size) })
   }
 
   static open(handle: ControlHandle): Control {
-    return new Control(handle, handle.buffer ?? mmapShared(handle.fd!, bytesFor(handle.units)).buffer)
+    return new Control(handle, handle.buffer ?? mmapShared(handle.fd!, bytesFor(handle)).buffer)
   }
 
   get handle(): ControlHandle {
@@ -90,13 +111,16 @@ export class Control {
   }
 }
 
-/** The cells of one unit, which outlive its crashes: counters go on where the one before stopped. */
+/** The cells of one unit, from its start until the host has settled its end. */
 export class UnitCells {
   readonly counters: Float64Array
+  /** When the unit showed that it comes round, on the clock of its service; 0 while it has nothing in hand. */
+  readonly pulse: Int32Array
   readonly #words: Int32Array
 
   constructor(words: Int32Array, counters: Float64Array) {
     this.#words = words
+    this.pulse = words.subarray(PULSE, PULSE + 1)
     this.counters = counters
   }
 
@@ -116,8 +140,12 @@ export class UnitCells {
     return this.#words[TID]
   }
 
-  get restarts(): number {
-    return this.#words[RESTARTS]
+  get order(): number {
+    return Atomics.load(this.#words, ORDER) // sees the host's last word for this unit
+  }
+
+  set order(order: number) {
+    Atomics.store(this.#words, ORDER, order) // visible to the unit before it is woken
   }
 
   identify(pid: number, tid: number): void {
@@ -143,8 +171,10 @@ export class UnitCells {
     return held
   }
 
-  countRestart(): void {
-    this.#words[RESTARTS]++
+  /** Makes the cells those of the next unit. Host only, once the unit is gone. */
+  clear(): void {
+    this.#words.fill(0)
+    this.counters.fill(0)
   }
 
   counts(): Counts {
@@ -152,10 +182,12 @@ export class UnitCells {
   }
 }
 
-function wordsFor(units: number): number {
-  return HEADER_WORDS + units * UNIT_WORDS // even, so that the counters behind are aligned
+type Sizes = Pick<ControlHandle, 'units' | 'children'>
+
+function wordsFor({ units, children }: Sizes): number {
+  return HEADER_WORDS + units * UNIT_WORDS + children + (children % 2) // even, so that the counters behind are aligned
 }
 
-function bytesFor(units: number): number {
-  return wordsFor(units) * 4 + units * COUNTERS * 8
+function bytesFor(sizes: Sizes): number {
+  return wordsFor(sizes) * 4 + (sizes.units + sizes.children) * COUNTERS * 8
 }

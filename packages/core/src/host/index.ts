@@ -1,6 +1,6 @@
 /** The host floor: where roles run, how they are started, watched, replaced and stopped. */
 export { AppError, appUrl, loadApp } from './app.js'
-export { Control, ENDED, READY, STARTING, type UnitCells } from './control.js'
+export { CLOSE, Control, ENDED, LEAVE, READY, STARTING, STAY, type UnitCells } from './control.js'
 export {
   onProcess,
   onThread,
@@ -13,5 +13,7 @@ export {
   registerRoles,
   type StopSignal,
 } from './role.js'
-export { ServerError, Supervisor, type SupervisorOptions, stopFdFor, type UnitPlan } from './supervisor.js'
+export { type RoleBoot, type RolePlan, Seat } from './seat.js'
+export { Sockets } from './sockets.js'
+export { ServerError, Supervisor, type SupervisorOptions, slotsFor } from './supervisor.js'
 export type { UnitBoot, UnitMessage } from './unit-run.js'

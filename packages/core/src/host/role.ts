@@ -1,4 +1,5 @@
 import type { Service } from '../connection/index.js'
+import type { ChildRows } from '../loop/index.js'
 import type { Listener } from '../socket/index.js'
 
 /** What a role is given to work with. */
@@ -15,15 +16,19 @@ export interface RoleContext<Options, Shared> {
   owned<T extends { readonly descriptors: readonly number[] }>(demux: T): T
   /** The number of this unit among those of its role, from 0. */
   readonly index: number
+  /** Cells for the children that the role may fork; none unless its settings say how many. */
+  readonly children: ChildRows
+  /** Asks to be replaced: once another unit is ready in its place, this one is told to stop. Says it once, however often called. */
+  replace(): void
   /** Must be called by each unit that accepts, when it will take no more: then the host closes the listening socket. */
   acceptedLast(): void
 }
 
 /** How a role learns that it is to end. */
 export interface StopSignal {
-  /** An eventfd that becomes, and stays, readable when the server stops; -1 in a process, which is woken at its socket. */
+  /** An eventfd that becomes, and stays, readable when the server or this unit is to stop. */
   readonly fd: number
-  /** True once the server drains: take no more connections, finish what was accepted, return. */
+  /** True once the server drains, or others do this unit's work: take no more connections, finish those accepted, return. */
   readonly requested: boolean
   /** True once the drain has taken too long: close everything, return. */
   readonly forced: boolean
@@ -46,6 +51,16 @@ export interface RoleSettings<Options> {
   readonly readsAhead?: boolean
   /** Bytes of a request that the service gathers before it calls the app. Default: 0. */
   readonly gather?: number
+  /** Bounds between which units are added and taken away while the server runs. Default: their number is fixed. */
+  readonly resizable?: { readonly min: number; readonly max: number }
+  /** Whether each unit listens on a socket of its own, all on one port (SO_REUSEPORT). Default: false. */
+  readonly ownSocket?: boolean
+  /** Milliseconds for which a unit with a connection in hand may show no sign of life before it is killed; 0: any. Default: 0. */
+  readonly heartbeat?: (options: Options) => number
+  /** Children that the role, which has one unit in a process, may have forked at once. Default: 0, it does not fork. */
+  readonly children?: (options: Options) => number
+  /** Flags of node for the processes of the role. Default: none but those of the host. */
+  readonly flags?: readonly string[]
 }
 
 /** A role of a model: what runs, how often, and where. */

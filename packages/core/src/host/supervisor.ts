@@ -1,5 +1,6 @@
 /**
- * Runs the units of a server: starts them in order, replaces one that dies, stops them all.
+ * Runs the units of a server: starts them in order, replaces one that dies, is stuck or asks for it, adds and takes away
+ * some while the server runs, stops them all.
  *
  *   start ─▶ RUNNING ── a unit dies ─▶ its connections closed, counted, the unit started again (with backoff)
  *               │  └─── dies again and again without serving ─▶ the server fails
@@ -7,101 +8,97 @@
  */
 
 import { availableParallelism } from 'node:os'
-import { CLOSED_COUNT, type FetchApp } from '../connection/index.js'
+import {
+  BLOCKING_TICK_MS,
+  CLOSED_COUNT,
+  COUNTERS,
+  type Counts,
+  countsOf,
+  type FetchApp,
+  LOST,
+  monotonicNow,
+  sumOf,
+} from '../connection/index.js'
 import { close, descriptorLimit, eventfd, eventfdSignal, SHUT_RDWR, shutdown } from '../posix/index.js'
 import type { ConnectionTable, Listener } from '../socket/index.js'
-import { type Control, DRAINING, ENDED, FORCED, RUNNING, STARTING, type UnitCells } from './control.js'
-import { startUnit, type Unit } from './unit.js'
-import type { UnitBoot, UnitMessage } from './unit-run.js'
+import { CLOSE, type Control, DRAINING, ENDED, FORCED, LEAVE, RUNNING, STARTING, STAY } from './control.js'
+import { Occupant, type RolePlan, Seat } from './seat.js'
+import { HANDSHAKE_MS, type Sockets } from './sockets.js'
+import { startUnit } from './unit.js'
+import type { UnitMessage } from './unit-run.js'
 
-/** A unit that dies so often in a row, without having served or lived a while, is not started again. */
+/** A unit that dies so often in a row, without having been of use, is not started again. */
 const MOST_DEATHS = 5
-const A_WHILE_MS = 2000
 
 /** Milliseconds before a unit is started again: none the first time, then doubling up to the last. */
 const FIRST_BACKOFF_MS = 50
 const LAST_BACKOFF_MS = 2000
 
-/** Milliseconds between two attempts to wake what is blocked, while a stop is under way. */
+/** Milliseconds between two attempts to wake what is blocked, while something is to stop. */
 const WAKE_MS = 20
+
+/** How often in the time that a unit may be silent the host looks for a sign of life. */
+const LOOKS = 4
 
 /** Descriptors of a process below which units start one by one: each opens a few dozen files while it loads. */
 const SCARCE_DESCRIPTORS = 256
 
-/** One unit that is to run. */
-export interface UnitPlan {
-  readonly boot: UnitBoot
-  readonly place: 'thread' | 'process' | 'caller'
-  /** Whether its role accepts connections. */
-  readonly accepts: boolean
-  /** Whether it may be blocked in accept(2), from which no eventfd wakes it. */
-  readonly blocks: boolean
-}
-
 export interface SupervisorOptions {
   readonly model: string
-  readonly units: readonly UnitPlan[]
+  readonly roles: readonly RolePlan[]
+  /** Has room for {@link slotsFor} the roles. */
   readonly control: Control
-  readonly listener: Listener
+  readonly sockets: Sockets
   /** The table of the threads of this process; child processes have their own. */
   readonly table: ConnectionTable
   /** The app, where it is a function that runs on the calling thread. */
   readonly app: FetchApp | undefined
+  /** Milliseconds that a unit gets to become ready. */
+  readonly startTimeout: number
   /** Wakes what blocks on the model's shared objects, once the stop is forced. */
   readonly release: () => void
   readonly log: (message: string) => void
 }
 
-/** A server whose units died again and again, or whose role failed to start. */
+/** A server whose units died again and again, or whose role failed to start; or one that cannot do what is asked of it. */
 export class ServerError extends Error {
   readonly code: string = 'ERR_CS_SERVER'
   override readonly name: string = 'ServerError'
 }
 
-/** A unit and what the supervisor knows of it. */
-class Seat {
-  readonly plan: UnitPlan
-  readonly cells: UnitCells
-  unit: Unit | undefined
-  ready = false
-  acceptedLast = false
-  deaths = 0
-  startedAt = 0
-  requestsAtStart = 0
-  retry: NodeJS.Timeout | undefined
-
-  constructor(plan: UnitPlan, cells: UnitCells) {
-    this.plan = plan
-    this.cells = cells
-  }
-
-  /** True where the unit that died had been of use, so that its death is an accident and no loop. */
-  get wasOfUse(): boolean {
-    const served = this.cells.counts().requests > this.requestsAtStart
-    return this.ready && (served || Date.now() - this.startedAt >= A_WHILE_MS)
-  }
+/** How many units there may be at once: besides those that run, those that leave. */
+export function slotsFor(roles: readonly Pick<RolePlan, 'count' | 'resizable'>[]): number {
+  return roles.reduce((sum, { count, resizable }) => sum + 2 * Math.max(count, resizable?.max ?? 0), 0)
 }
+
+type Resizable = RolePlan & { readonly resizable: NonNullable<RolePlan['resizable']> }
 
 export class Supervisor {
   /** Resolves when every unit is gone; rejects with ServerError where the server failed. */
   readonly ended: Promise<void>
   readonly #options: SupervisorOptions
-  readonly #seats: readonly Seat[]
+  readonly #seats: Seat[]
+  readonly #freeSlots: number[]
+  /** What was done on seats that are no more. */
+  #former: Counts = sumOf([])
   #resolve: () => void = () => {}
   #reject: (error: Error) => void = () => {}
   #failure: Error | undefined
   #started: { resolve: () => void; reject: (error: Error) => void } | undefined
   #waker: NodeJS.Timeout | undefined
+  #watch: NodeJS.Timeout | undefined
   #deadline: NodeJS.Timeout | undefined
-  #startedUnits = 0
-  #listening = true
+  #startedSeats = 0
   /** True once every unit is gone and every descriptor given back. */
   #over = false
   readonly #onExit = () => this.#abandon()
 
   constructor(options: SupervisorOptions) {
     this.#options = options
-    this.#seats = options.units.map((plan, index) => new Seat(plan, options.control.unit(index)))
+    this.#seats = options.roles.flatMap((plan) =>
+      Array.from({ length: plan.count }, (_, index) => new Seat(plan, index, this.#listenerFor(plan, index))),
+    )
+    this.#freeSlots = Array.from({ length: options.control.units }, (_, slot) => slot)
     this.ended = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -109,9 +106,23 @@ export class Supervisor {
     this.ended.catch(() => {}) // told again to whoever awaits it
   }
 
+  /** The seats that are filled, and those that empty. */
+  get seats(): readonly Seat[] {
+    return this.#seats
+  }
+
+  /** What was done on seats that are no more. */
+  get former(): Counts {
+    return this.#former
+  }
+
   /** Starts all units; resolves when all are ready, rejects, with everything ended, when one fails. */
   start(): Promise<void> {
     process.on('exit', this.#onExit)
+    const heartbeat = Math.min(...this.#options.roles.map(({ heartbeat }) => heartbeat || Number.POSITIVE_INFINITY))
+    if (heartbeat !== Number.POSITIVE_INFINITY) {
+      this.#watch = setInterval(() => this.#endStuck(), Math.ceil(heartbeat / LOOKS))
+    }
     return new Promise((resolve, reject) => {
       this.#started = { resolve, reject }
       const together = descriptorLimit().soft < SCARCE_DESCRIPTORS ? 1 : availableParallelism()
@@ -119,12 +130,37 @@ export class Supervisor {
     })
   }
 
-  /** More units than processors would start no sooner together. */
-  #startNext(): void {
-    const seat = this.#seats[this.#startedUnits]
-    if (seat === undefined || this.#failure !== undefined) return
-    this.#startedUnits++
+  /**
+   * Adds a unit to the role that can be resized; returns how many it has then. At its bound nothing changes.
+   * @throws ServerError where no role can, PosixError where a socket cannot be opened
+   */
+  grow(): number {
+    const plan = this.#resizable()
+    const count = this.#staying(plan).length
+    const spare = this.#freeSlots.length
+    if (count >= plan.resizable.max || spare === 0 || this.#options.control.phase !== RUNNING) return count
+    const seat = new Seat(plan, count, plan.ownSocket ? this.#options.sockets.add() : this.#options.sockets.first)
+    this.#seats.push(seat)
     this.#startUnit(seat)
+    return count + 1
+  }
+
+  /**
+   * Takes a unit away from the role that can be resized, in order: it accepts no more and finishes what it has. Returns how
+   * many stay. At its bound nothing changes.
+   * @throws ServerError where no role can
+   */
+  shrink(): number {
+    const plan = this.#resizable()
+    const staying = this.#staying(plan)
+    if (staying.length <= plan.resizable.min || this.#options.control.phase !== RUNNING) return staying.length
+    const seat = staying.at(-1)!
+    seat.retired = true
+    if (plan.ownSocket) {
+      this.#options.sockets.turnAway(seat.listener)
+      seat.grace = setTimeout(() => this.#empty(seat, CLOSE), HANDSHAKE_MS)
+    } else this.#empty(seat, LEAVE)
+    return staying.length - 1
   }
 
   /** Stops in order: no more connections, requests in flight finish; what is left after the deadline is cut. */
@@ -140,107 +176,239 @@ export class Supervisor {
     this.#stop(FORCED)
     this.#options.release()
     for (const fd of this.#connections()) shutdown(fd, SHUT_RDWR) // wakes whoever is blocked on it
-    for (const seat of this.#seats) seat.unit?.kill()
+    for (const { unit } of this.#occupants()) unit?.kill()
   }
 
   #stop(phase: number): void {
-    const { control, listener } = this.#options
+    const { control, sockets } = this.#options
     control.phase = phase
-    for (const seat of this.#seats) clearTimeout(seat.retry)
-    if (this.#listening) listener.unblock()
-    this.#wake()
-    this.#waker ??= setInterval(() => this.#wake(), WAKE_MS)
+    for (const { retry, grace } of this.#seats) {
+      clearTimeout(retry)
+      clearTimeout(grace)
+    }
+    for (const listener of sockets.open) listener.unblock()
+    this.#wakeUntilGone()
     this.#endIfGone()
   }
 
-  /** A blocked unit reads no message: it is woken where it waits, by its eventfd or by a connection that closes at once. */
-  #wake(): void {
-    for (const { plan, unit, acceptedLast } of this.#seats) {
-      if (unit === undefined) continue
-      if (plan.boot.stopFd >= 0) eventfdSignal(plan.boot.stopFd)
-      if (this.#listening && plan.blocks && !acceptedLast) this.#options.listener.wake()
-    }
+  /** A blocked unit reads no message: it is woken where it waits, until it has seen what it is ordered. */
+  #wakeUntilGone(): void {
+    this.#wake()
+    this.#waker ??= setInterval(() => this.#wake(), WAKE_MS)
   }
 
+  #wake(): void {
+    const { stopping } = this.#options.control
+    let isNeeded = false
+    for (const { plan, listener, occupants } of this.#seats) {
+      for (const { unit, cells, stopFd, acceptedLast } of occupants) {
+        if (!stopping && cells.order === STAY) continue
+        isNeeded = true
+        eventfdSignal(stopFd)
+        if (acceptedLast) continue
+        unit?.wake()
+        if (plan.blocks && plan.place !== 'process' && listener.fd >= 0) listener.wake()
+      }
+    }
+    if (isNeeded) return
+    clearInterval(this.#waker)
+    this.#waker = undefined
+  }
+
+  /** More units than processors would start no sooner together. */
+  #startNext(): void {
+    const seat = this.#seats[this.#startedSeats]
+    if (seat === undefined || this.#failure !== undefined) return
+    this.#startedSeats++
+    this.#startUnit(seat)
+  }
+
+  /** Fills a seat, or prepares somebody for it where it is taken. */
   #startUnit(seat: Seat): void {
-    seat.ready = false
-    seat.startedAt = Date.now()
-    seat.requestsAtStart = seat.cells.counts().requests
-    seat.cells.state = STARTING
-    const { boot, place } = seat.plan
+    const { control, app, startTimeout } = this.#options
+    const slot = this.#freeSlots.pop()
+    if (slot === undefined) return this.#startLater(seat, LAST_BACKOFF_MS) // too many are leaving
+    const cells = control.unit(slot)
+    cells.state = STARTING
+    const occupant = new Occupant(slot, cells, eventfd(0, { nonblocking: true }), seat.counts.requests)
+    if (seat.current === undefined) seat.current = occupant
+    else seat.successor = occupant
+    occupant.deadline = setTimeout(() => this.#doom(occupant, `it was not ready within ${startTimeout} ms`), startTimeout)
     try {
-      seat.unit = startUnit(boot, place, this.#options.app, {
-        message: (message) => this.#hear(seat, message),
-        ended: (reason) => this.#ended(seat, reason),
+      occupant.unit = startUnit(seat.bootFor(occupant, control.handle), seat.plan.place, seat.plan.flags, app, {
+        message: (message) => this.#hear(seat, occupant, message),
+        ended: (reason) => this.#ended(seat, occupant, reason),
       })
     } catch (error) {
-      this.#ended(seat, `it cannot be started: ${error instanceof Error ? error.message : error}`)
+      this.#ended(seat, occupant, `it cannot be started: ${error instanceof Error ? error.message : error}`)
     }
   }
 
-  #hear(seat: Seat, message: UnitMessage): void {
-    if (message.type === 'ready') {
-      seat.ready = true
-      if (this.#started !== undefined) this.#startNext()
-    }
-    if (message.type === 'accepted last') seat.acceptedLast = true
+  #hear(seat: Seat, occupant: Occupant, message: UnitMessage): void {
+    if (message.type === 'ready') this.#welcome(seat, occupant)
+    if (message.type === 'accepted last') occupant.acceptedLast = true
+    if (message.type === 'replace me' && seat.current === occupant) this.#replace(seat)
     if (message.type === 'failed' && this.#started !== undefined)
       this.#fail(this.#describe(seat, message.message, message.stack))
-    if (this.#started !== undefined && this.#seats.every((each) => each.ready)) {
+    if (this.#started !== undefined && this.#seats.every(({ current }) => current?.ready)) {
       this.#started.resolve()
       this.#started = undefined
     }
-    this.#closeListener()
+    this.#closeListeners()
   }
 
-  /** The listening socket is closed when nobody will accept from it any more, so that its backlog is not lost. */
-  #closeListener(): void {
-    const accepting = this.#seats.some((seat) => seat.unit !== undefined && !seat.acceptedLast && seat.plan.accepts)
-    if (!this.#listening || !this.#options.control.stopping || accepting) return
-    this.#listening = false
-    this.#options.listener.close()
+  /** A successor that is ready takes the seat, and only then does the one before it leave: nothing is refused meanwhile. */
+  #welcome(seat: Seat, occupant: Occupant): void {
+    occupant.ready = true
+    clearTimeout(occupant.deadline)
+    if (this.#started !== undefined) this.#startNext()
+    if (seat.successor !== occupant) return
+    const former = seat.current!
+    seat.succeed()
+    this.#dismiss(seat, former, LEAVE)
   }
 
-  #ended(seat: Seat, reason: string | undefined): void {
-    seat.unit = undefined
-    seat.cells.state = ENDED
-    const held = seat.cells.takeHeld()
-    if (reason !== undefined && seat.plan.place !== 'process') for (const fd of held) close(fd)
-    const lost = this.#closeConnectionsOf(seat)
-    if (this.#options.control.stopping) return this.#endIfGone()
-    const error = this.#describe(seat, reason ?? 'its role returned though the server runs')
+  #replace(seat: Seat): void {
+    seat.asked = true
+    if (seat.vacant && !this.#options.control.stopping) this.#startUnit(seat)
+  }
+
+  /** Has a unit finish what it has and return. */
+  #dismiss(seat: Seat, occupant: Occupant, order: number): void {
+    occupant.cells.order = order
+    seat.leaving.add(occupant)
+    this.#wakeUntilGone()
+  }
+
+  /** Has all units of a seat leave that is given up. */
+  #empty(seat: Seat, order: number): void {
+    clearTimeout(seat.retry)
+    seat.emptied = true
+    if (order === CLOSE) seat.listener.unblock()
+    const { current, successor } = seat
+    seat.current = undefined
+    seat.successor = undefined
+    for (const occupant of [current, successor]) if (occupant !== undefined) this.#dismiss(seat, occupant, order)
+    if (seat.occupants.length === 0) this.#remove(seat)
+  }
+
+  #remove(seat: Seat): void {
+    this.#former = sumOf([this.#former, seat.counts])
+    this.#seats.splice(this.#seats.indexOf(seat), 1)
+    this.#closeListeners()
+    if (seat.plan.ownSocket) this.#options.sockets.close(seat.listener)
+  }
+
+  /** Ends a unit that will not end by itself; what follows is what follows every death. */
+  #doom(occupant: Occupant, why: string): void {
+    occupant.doom = why
+    occupant.unit?.kill()
+  }
+
+  /** A unit that waits with nothing in hand is not stuck, however long it waits. */
+  #endStuck(): void {
+    const now = monotonicNow()
+    for (const { plan, occupants } of this.#seats) {
+      if (plan.heartbeat === 0) continue
+      for (const occupant of occupants) {
+        const pulse = occupant.cells.pulse[0]
+        if (pulse === 0 || ((now - pulse) | 0) < plan.heartbeat + BLOCKING_TICK_MS) continue
+        this.#doom(occupant, `it was stuck: no sign of life for ${plan.heartbeat} ms`)
+      }
+    }
+  }
+
+  /** A listening socket is closed when nobody will accept from it any more, so that its backlog is not lost. */
+  #closeListeners(): void {
+    const { control, sockets } = this.#options
+    if (!control.stopping) return
+    const inUse = new Set(this.#seats.flatMap((seat) => (seat.accepting ? [seat.listener] : [])))
+    for (const listener of [...sockets.open]) if (!inUse.has(listener)) sockets.close(listener)
+  }
+
+  #ended(seat: Seat, occupant: Occupant, reason: string | undefined): void {
+    const { control, log } = this.#options
+    const wasLeaving = seat.leaving.has(occupant)
+    const requests = seat.counts.requests
+    const lost = this.#settle(seat, occupant, reason)
+    if (control.stopping) return this.#endIfGone()
+    if (seat.emptied && seat.occupants.length === 0) this.#remove(seat)
+    else if (seat.asked && seat.vacant) this.#startUnit(seat) // it had to wait for the one that left
+    if (wasLeaving && reason === undefined) return
+    const why = this.#reason(occupant, reason ?? 'its role returned though the server runs')
+    const error = this.#describe(seat, why)
     if (this.#started !== undefined) return this.#fail(error)
-    seat.deaths = seat.wasOfUse ? 1 : seat.deaths + 1
+    if (wasLeaving) return log(`${error.message}; ${lost} connections lost; it was leaving`)
+    seat.deaths = occupant.wasOfUse(requests) ? 1 : seat.deaths + 1
     if (seat.deaths >= MOST_DEATHS) {
-      return this.#fail(this.#describe(seat, `it died ${seat.deaths} times in a row, the last time: ${reason}`))
+      return this.#fail(this.#describe(seat, `it died ${seat.deaths} times in a row, the last time: ${why}`))
     }
     const delay = seat.deaths === 1 ? 0 : Math.min(FIRST_BACKOFF_MS * 2 ** (seat.deaths - 2), LAST_BACKOFF_MS)
-    this.#options.log(`${error.message}; ${lost} connections lost; starting it again in ${delay} ms`)
-    seat.cells.countRestart()
-    seat.retry = setTimeout(() => this.#startUnit(seat), delay)
+    log(`${error.message}; ${lost} connections lost; starting it again in ${delay} ms`)
+    seat.restarts++
+    this.#startLater(seat, delay)
   }
 
-  /** Closes what a dead unit owned, and settles its count. */
-  #closeConnectionsOf(seat: Seat): number {
-    const { table } = this.#options
-    if (seat.plan.place === 'process') {
-      const { accepted, closed } = seat.cells.counts()
-      const lost = accepted - closed
-      seat.cells.counters[CLOSED_COUNT] += lost
-      return lost
-    }
-    let lost = 0
-    for (const fd of table.ownedBy(seat.plan.boot.unit + 1)) {
-      table.leave(fd)
-      close(fd)
-      seat.cells.counters[CLOSED_COUNT]++
-      lost++
-    }
+  #startLater(seat: Seat, delay: number): void {
+    clearTimeout(seat.retry)
+    seat.retry = setTimeout(() => seat.vacant && this.#startUnit(seat), delay)
+  }
+
+  #reason({ doom, unit, ready }: Occupant, reason: string): string {
+    const said = ready ? '' : (unit?.output.trim().replaceAll(/\s*\n\s*/g, ' / ') ?? '')
+    return (doom ?? reason) + (said === '' ? '' : `; it said: ${said}`)
+  }
+
+  /** Closes what a unit that is gone owned, settles its count and gives its cells back; returns how many connections it lost. */
+  #settle(seat: Seat, occupant: Occupant, reason: string | undefined): number {
+    const { cells, slot, stopFd } = occupant
+    clearTimeout(occupant.deadline)
+    cells.state = ENDED
+    const held = cells.takeHeld()
+    if (reason !== undefined && seat.plan.place !== 'process') for (const fd of held) close(fd)
+    const lost = this.#closeConnectionsOf(seat, occupant)
+    seat.forget(occupant)
+    close(stopFd)
+    cells.clear()
+    this.#freeSlots.push(slot)
     return lost
   }
 
+  #closeConnectionsOf(seat: Seat, { cells, slot }: Occupant): number {
+    const { table } = this.#options
+    if (seat.plan.place === 'process') return settleCounts(cells.counters) + settleChildren(seat)
+    let lost = 0
+    for (const fd of table.ownedBy(slot + 1)) {
+      table.leave(fd)
+      close(fd)
+      lost++
+    }
+    cells.counters[CLOSED_COUNT] += lost
+    cells.counters[LOST] += lost
+    return lost
+  }
+
+  #occupants(): Occupant[] {
+    return this.#seats.flatMap(({ occupants }) => occupants)
+  }
+
   #connections(): number[] {
-    return this.#seats.flatMap((seat) => [...this.#options.table.ownedBy(seat.plan.boot.unit + 1)])
+    return this.#occupants().flatMap(({ slot }) => [...this.#options.table.ownedBy(slot + 1)])
+  }
+
+  #listenerFor({ ownSocket }: RolePlan, index: number): Listener {
+    const { sockets } = this.#options
+    return ownSocket ? sockets.at(index) : sockets.first
+  }
+
+  #resizable(): Resizable {
+    const plan = this.#options.roles.find(({ resizable }) => resizable !== undefined)
+    if (plan === undefined) throw new ServerError(`${this.#options.model} has no units that can be added or taken away`)
+    return plan as Resizable
+  }
+
+  #staying(plan: RolePlan): Seat[] {
+    return this.#seats.filter((seat) => seat.plan === plan && !seat.retired)
   }
 
   #fail(error: Error): void {
@@ -249,16 +417,15 @@ export class Supervisor {
   }
 
   #endIfGone(): void {
-    if (this.#seats.some((seat) => seat.unit !== undefined)) return this.#closeListener()
+    if (this.#occupants().length > 0) return this.#closeListeners()
     if (this.#over) return // its descriptors may be another's by now
     this.#over = true
     clearInterval(this.#waker)
+    clearInterval(this.#watch)
     clearTimeout(this.#deadline)
     process.off('exit', this.#onExit)
-    if (this.#listening) this.#options.listener.close()
-    this.#listening = false
-    this.#seats[0].cells.counters[CLOSED_COUNT] += this.#options.table.closeAll()
-    for (const { plan } of this.#seats) if (plan.boot.stopFd >= 0) close(plan.boot.stopFd)
+    this.#options.sockets.closeAll()
+    this.#seats[0].past[CLOSED_COUNT] += this.#options.table.closeAll()
     this.#options.control.close()
     this.#started?.reject(this.#failure ?? new ServerError('the server was stopped while it started'))
     if (this.#failure === undefined) this.#resolve()
@@ -267,28 +434,41 @@ export class Supervisor {
 
   /** The process exits while units run: it joins its threads, so each must be woken or it hangs for ever. */
   #abandon(): void {
-    const { control, listener, release } = this.#options
+    const { control, sockets, release } = this.#options
     control.phase = FORCED
-    if (this.#listening) {
-      listener.refuse() // wakes every accept(2)
-      listener.close()
-    }
-    for (const { plan, unit } of this.#seats) {
-      if (plan.boot.stopFd >= 0) eventfdSignal(plan.boot.stopFd)
+    for (const listener of sockets.open) listener.refuse() // wakes every accept(2)
+    sockets.closeAll()
+    for (const { stopFd, unit } of this.#occupants()) {
+      eventfdSignal(stopFd)
       unit?.abandon()
     }
     release()
     for (const fd of this.#connections()) shutdown(fd, SHUT_RDWR)
   }
 
-  #describe({ plan }: Seat, reason: string, stack = reason): ServerError {
-    const error = new ServerError(`${this.#options.model}: ${plan.boot.name} (${plan.boot.role}) failed: ${reason}`)
+  #describe(seat: Seat, reason: string, stack = reason): ServerError {
+    const { role } = seat.plan.boot
+    const error = new ServerError(`${this.#options.model}: ${seat.name} (${role}) failed: ${reason}`)
     error.stack = `${error.name}: ${error.message}\n${stack}`
     return error
   }
 }
 
-/** Makes the eventfd by which a thread is woken from its wait. */
-export function stopFdFor(place: UnitPlan['place']): number {
-  return place === 'process' ? -1 : eventfd(0, { nonblocking: true })
+/** Counts as closed and lost what a process that is gone had open. */
+function settleCounts(counters: Float64Array): number {
+  const { accepted, closed } = countsOf(counters)
+  counters[CLOSED_COUNT] += accepted - closed
+  counters[LOST] += accepted - closed
+  return accepted - closed
+}
+
+/** The children of a process end with it. */
+function settleChildren({ plan: { children } }: Seat): number {
+  if (children === undefined) return 0
+  children.states.fill(0)
+  let lost = 0
+  for (let i = 0; i < children.states.length; i++) {
+    lost += settleCounts(children.counters.subarray(i * COUNTERS, (i + 1) * COUNTERS))
+  }
+  return lost
 }

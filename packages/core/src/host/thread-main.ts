@@ -21,6 +21,6 @@ try {
   binding.leave()
 }
 
-runUnit(boot, (message) => port.postMessage(message))
+runUnit(boot, { tell: (message) => port.postMessage(message) })
   .catch((error) => port.postMessage(failure(error)))
   .finally(() => process.exit()) // what an app left open (timers, sockets of its own) would keep the thread for ever

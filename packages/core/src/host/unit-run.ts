@@ -6,7 +6,7 @@ import { getpid, gettid, type SocketAddress, setThreadName } from '../posix/inde
 import { ConnectionTable, Listener } from '../socket/index.js'
 import { type Dehydrated, hydrate } from '../sync/index.js'
 import { loadApp } from './app.js'
-import { Control, type ControlHandle, FORCED, READY } from './control.js'
+import { CLOSE, Control, type ControlHandle, FORCED, READY, STAY } from './control.js'
 import { findRole, type Role, type RoleContext } from './role.js'
 
 /** All that a unit must be told, structured-cloneable; for a process JSON, with `shared` and `table` left out. */
@@ -25,6 +25,8 @@ export interface UnitBoot {
   readonly listenerFd: number
   readonly address: SocketAddress
   readonly stopFd: number
+  /** Whether the descriptors are the unit's own, as in a process, or the host's. */
+  readonly ownsDescriptors: boolean
   readonly control: ControlHandle
   readonly shared: Dehydrated<unknown> | undefined
   readonly table: { readonly buffer: SharedArrayBuffer } | undefined
@@ -37,10 +39,16 @@ export interface ThreadBoot {
   readonly binding: SharedArrayBuffer
 }
 
+/** What a child process is given. */
+export interface ProcessBoot {
+  readonly boot: UnitBoot
+  /** The pid of the host. */
+  readonly host: number
+}
+
 /** What a unit tells the host. */
 export type UnitMessage =
-  | { readonly type: 'ready' | 'accepted last' | 'finished' }
-  | { readonly type: 'log'; readonly text: string }
+  | { readonly type: 'ready' | 'replace me' | 'accepted last' | 'finished' }
   | { readonly type: 'failed'; readonly message: string; readonly stack: string }
 
 /** Describes an error for {@link UnitMessage}. */
@@ -49,8 +57,20 @@ export function failure(error: unknown): UnitMessage {
   return { type: 'failed', message, stack }
 }
 
+/** What whoever runs a unit gives it. */
+export interface Surroundings {
+  readonly tell: (message: UnitMessage) => void
+  /** The app, where it is a function. */
+  readonly app?: FetchApp
+  /** Is called when the role begins, before the host is told. */
+  readonly onReady?: () => void
+  /** Takes what is to be called when the host wakes the unit. */
+  readonly onWake?: (callback: () => void) => void
+}
+
 /** Imports the model, loads the app, says that it is ready, and runs the role to its end. */
-export async function runUnit(boot: UnitBoot, tell: (message: UnitMessage) => void, given?: FetchApp): Promise<void> {
+export async function runUnit(boot: UnitBoot, surroundings: Surroundings): Promise<void> {
+  const { tell, app: given, onReady } = surroundings
   const control = Control.open(boot.control)
   const cells = control.unit(boot.unit)
   if (given === undefined) {
@@ -60,10 +80,11 @@ export async function runUnit(boot: UnitBoot, tell: (message: UnitMessage) => vo
   const role = findRole(boot.model, boot.role)
   const app = role.handles === false ? NO_APP : (given ?? (await loadApp(boot.appUrl!)))
   if (control.stopping) return tell({ type: 'finished' })
+  onReady?.()
   cells.identify(getpid(), gettid())
   cells.state = READY
   tell({ type: 'ready' })
-  await role.run(contextOf(boot, role, control, app, tell))
+  await role.run(contextOf(boot, role, control, app, surroundings))
   tell({ type: 'finished' })
 }
 
@@ -79,31 +100,41 @@ function contextOf(
   role: Role<unknown, unknown>,
   control: Control,
   app: FetchApp,
-  tell: (message: UnitMessage) => void,
+  { tell, onWake }: Surroundings,
 ): RoleContext<unknown, unknown> {
-  const listener = Listener.adopt(boot.listenerFd, boot.address, () => control.stopping)
+  const cells = control.unit(boot.unit)
+  const stopping = (): boolean => control.stopping || cells.order !== STAY
+  const staysOpen = (): boolean => !control.stopping && cells.order !== CLOSE
+  const listener = Listener.adopt(boot.listenerFd, boot.address, stopping, staysOpen)
+  onWake?.(() => listener.onStop?.())
+  let asked = false
   return {
     options: boot.options,
     shared: boot.shared === undefined ? undefined : hydrate(boot.shared),
     listener,
     index: boot.index,
-    service: serviceOf(boot, role, control, app, listener),
+    children: control.children,
+    service: serviceOf(boot, role, control, app, listener, stopping),
     stop: {
       fd: boot.stopFd,
       get requested() {
-        return control.stopping
+        return stopping()
       },
       get forced() {
         return control.phase === FORCED
       },
     },
     owned: (demux) => {
-      for (const fd of demux.descriptors) control.unit(boot.unit).hold(fd)
+      for (const fd of demux.descriptors) cells.hold(fd)
       return demux
     },
+    replace: () => {
+      if (!asked) tell({ type: 'replace me' })
+      asked = true
+    },
     acceptedLast: () => {
-      if (boot.stopFd >= 0) listener.release()
-      else listener.close() // a process has a descriptor of its own; threads have the host's
+      if (boot.ownsDescriptors) listener.close()
+      else listener.release()
       tell({ type: 'accepted last' })
     },
   }
@@ -115,18 +146,22 @@ function serviceOf(
   control: Control,
   app: FetchApp,
   listener: Listener,
+  stopping: () => boolean,
 ): Service {
+  const { counters, pulse } = control.unit(boot.unit)
+  const { crowded } = control.children
   return new Service({
     app,
     limits: boot.limits,
     timeouts: boot.timeouts,
     table: boot.table === undefined ? ConnectionTable.create() : ConnectionTable.from(boot.table),
     owner: boot.unit + 1,
-    counters: control.unit(boot.unit).counters,
+    counters,
+    pulse,
     blocking: role.blocking ?? false,
     readsAhead: role.readsAhead ?? false,
     gather: role.gather ?? 0,
-    stopping: () => control.stopping,
-    ...(role.blocking ? { crowded: () => listener.waiting } : {}),
+    stopping,
+    ...(role.blocking ? { crowded: role.children ? () => crowded[0] !== 0 : () => listener.waiting } : {}),
   })
 }

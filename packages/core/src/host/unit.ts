@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { FetchApp } from '../connection/index.js'
 import { Binding } from './binding.js'
-import { failure, runUnit, type ThreadBoot, type UnitBoot, type UnitMessage } from './unit-run.js'
+import { failure, type ProcessBoot, runUnit, type ThreadBoot, type UnitBoot, type UnitMessage } from './unit-run.js'
 
 /** What the supervisor hears of a unit. `ended` comes once, last; without a reason where the role ran to its end. */
 export interface UnitEvents {
@@ -16,6 +16,10 @@ export interface UnitEvents {
 }
 
 export interface Unit {
+  /** The end of what it wrote to standard error while it started. */
+  readonly output: string
+  /** Ends its wait in accept(2), where it can be done so; it may not be waiting yet: call again. */
+  wake(): void
   /** Ends it, whatever it does; `ended` follows. */
   kill(): void
   /** Ends with this process, or is made ready to: nothing that runs on the event loop does any more. Blocks for some ms. */
@@ -26,11 +30,12 @@ export interface Unit {
 export function startUnit(
   boot: UnitBoot,
   place: 'thread' | 'process' | 'caller',
+  flags: readonly string[],
   app: FetchApp | undefined,
   events: UnitEvents,
 ): Unit {
   if (place === 'thread') return new ThreadUnit(boot, events)
-  if (place === 'process') return new ProcessUnit(boot, events)
+  if (place === 'process') return new ProcessUnit(boot, flags, events)
   return new CallerUnit(boot, app!, events)
 }
 
@@ -58,11 +63,27 @@ class Ending {
   }
 }
 
+/** Characters of a unit's output that are kept. */
+const TAIL = 2000
+
+/** Passes on what a unit writes to standard error, and remembers the end of it. */
+class Output {
+  text = ''
+
+  follow(stream: Readable): void {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      process.stderr.write(text)
+      this.text = (this.text + text).slice(-TAIL)
+    })
+  }
+}
+
 /** Milliseconds that a thread gets to return when the stop is forced. */
 const GRACE_MS = 250
 
 class ThreadUnit implements Unit {
   readonly #worker: Worker
+  readonly #output = new Output()
   readonly #binding = new Binding()
   #execution: NodeJS.Timeout | undefined
 
@@ -74,8 +95,10 @@ class ThreadUnit implements Unit {
     this.#worker = new Worker(main, {
       workerData: { boot, binding: this.#binding.buffer } satisfies ThreadBoot,
       name: boot.name,
+      stderr: true,
       ...execArgv,
     })
+    this.#output.follow(this.#worker.stderr)
     this.#worker.on('message', (message: UnitMessage) => ending.hear(message))
     this.#worker.on('error', (error) => {
       ending.failed = error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -85,6 +108,12 @@ class ThreadUnit implements Unit {
       ending.gone(`the thread ended with code ${code}`)
     })
   }
+
+  get output(): string {
+    return this.#output.text
+  }
+
+  wake(): void {} // by its eventfd, or by a connection
 
   /** A thread that was woken sees that the stop is forced, and returns; one that does not in time is terminated. */
   kill(): void {
@@ -104,12 +133,13 @@ class ThreadUnit implements Unit {
 
 class ProcessUnit implements Unit {
   readonly #child: ChildProcess
+  readonly #output = new Output()
 
-  constructor(boot: UnitBoot, events: UnitEvents) {
+  constructor(boot: UnitBoot, roleFlags: readonly string[], events: UnitEvents) {
     const ending = new Ending(events)
     const main = fileURLToPath(new URL('./process-main.js', import.meta.url))
-    this.#child = spawn(process.execPath, [...flags(), main], {
-      stdio: ['pipe', 'inherit', 'inherit', 'pipe', boot.listenerFd, boot.control.fd!],
+    this.#child = spawn(process.execPath, [...flags(), ...roleFlags, main], {
+      stdio: ['pipe', 'inherit', 'pipe', 'pipe', boot.listenerFd, boot.control.fd!, boot.stopFd, 2],
     })
     this.#child.on('error', (error) => {
       ending.failed = `the process cannot be started: ${error.message}`
@@ -119,10 +149,20 @@ class ProcessUnit implements Unit {
       ending.gone(signal === null ? `the process ended with code ${code}` : `the process was killed by ${signal}`)
     })
     if (this.#child.pid === undefined) return // 'error' will tell why; out of descriptors there are not even streams
-    const { stdin, stdio } = this.#child as { stdin: Writable; stdio: readonly unknown[] }
+    const { stdin, stderr, stdio } = this.#child as { stdin: Writable; stderr: Readable; stdio: readonly unknown[] }
+    this.#output.follow(stderr)
     createInterface(stdio[MESSAGE_FD] as Readable).on('line', (line) => ending.hear(JSON.parse(line) as UnitMessage))
     stdin.on('error', () => {}) // a child that died before it read is told of by 'close'
-    stdin.end(JSON.stringify({ ...boot, ...HANDED, control: { units: boot.control.units, fd: CONTROL_FD } }))
+    const control = { ...boot.control, fd: CONTROL_FD }
+    stdin.end(JSON.stringify({ host: process.pid, boot: { ...boot, ...HANDED, control } } satisfies ProcessBoot))
+  }
+
+  get output(): string {
+    return this.#output.text
+  }
+
+  wake(): void {
+    this.#child.kill('SIGURG')
   }
 
   kill(): void {
@@ -149,18 +189,29 @@ function flags(): string[] {
 const MESSAGE_FD = 3
 const LISTENER_FD = 4
 const CONTROL_FD = 5
-const HANDED = { listenerFd: LISTENER_FD, stopFd: -1, shared: undefined, table: undefined }
+const STOP_FD = 6
+const HANDED = {
+  listenerFd: LISTENER_FD,
+  stopFd: STOP_FD,
+  ownsDescriptors: true,
+  shared: undefined,
+  table: undefined,
+}
 
 class CallerUnit implements Unit {
+  readonly output: string = ''
+
   constructor(boot: UnitBoot, app: FetchApp, events: UnitEvents) {
     const ending = new Ending(events)
     // In a turn of its own: whoever called serve() gets its server before the loop first blocks.
     setImmediate(() => {
-      runUnit(boot, (message) => ending.hear(message), app)
+      runUnit(boot, { tell: (message) => ending.hear(message), app })
         .catch((error) => ending.hear(failure(error)))
         .finally(() => ending.gone('the loop ended'))
     })
   }
+
+  wake(): void {} // by its eventfd
 
   /** The calling thread is its owner's: the role sees that the stop is forced, and returns. */
   kill(): void {}

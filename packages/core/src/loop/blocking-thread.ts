@@ -6,7 +6,7 @@
  * than libuv's next timer, and breathes now and then after the app ran.
  */
 
-import type { Connection, Service } from '../connection/index.js'
+import { type Connection, QUIET_MS, type Service } from '../connection/index.js'
 import { POLLIN, poll, pollOne, uvLoop } from '../posix/index.js'
 import { EXHAUSTED, EXHAUSTED_PAUSE_MS, type Listener, STOPPED } from '../socket/index.js'
 import type { BoundedQueue } from '../sync/index.js'
@@ -16,26 +16,47 @@ import { Turn } from './turn.js'
 const QUIET_DEBT_MS = 1
 const BUSY_DEBT_MS = 10
 
-/** Milliseconds in which a client that was just answered may send again before its place is given away. */
-const MOMENT_MS = 50
-
 const FOREVER = Number.POSITIVE_INFINITY
+
+/** Who may want the thread that is with a client: the clients in a listener's backlog, or whoever ends the server. */
+export interface Rival {
+  /** Readable when somebody does. */
+  readonly fd: number
+  /** True once the thread is to end. */
+  readonly stopping: boolean
+}
 
 export class BlockingThread {
   readonly #service: Service
-  readonly #turn = new Turn(false)
+  #turn: Turn | null
+  #lastTurn = performance.now()
   readonly #pair = new Int32Array(4)
 
-  constructor(service: Service) {
+  constructor(service: Service, turn: Turn | null = new Turn(false)) {
     this.#service = service
+    this.#turn = turn
+  }
+
+  /** The thread of a child that was just forked, which must not share its parent's turns; most need none. The child only. */
+  static forked(service: Service): BlockingThread {
+    return new BlockingThread(service, null)
   }
 
   /**
    * Accepts connections until the server stops; blocks in accept(2). What waits by then is accepted at once, so that the
-   * socket can be closed and no later client waits in vain (`acceptedLast`), and then given as well.
+   * socket can be closed and no later client waits in vain (`acceptedLast`), and then given as well; also where the stop
+   * comes while the thread waits for a handler.
    */
   async *acceptedFrom(listener: Listener, acceptedLast: () => void): AsyncGenerator<number> {
+    let last: number[] | undefined
+    const end = (): void => {
+      if (last !== undefined || !listener.stopping) return
+      last = listener.takeLast(false)
+      acceptedLast()
+    }
+    listener.onStop = end
     while (!listener.stopping) {
+      this.#service.rest()
       const patience = this.#patience()
       if (this.#isLate() || (patience !== FOREVER && pollOne(listener.fd, POLLIN, milliseconds(patience)) === 0)) {
         await this.#breathe()
@@ -47,39 +68,43 @@ export class BlockingThread {
       this.#service.tick()
       if (fd >= 0) yield fd
     }
-    const last = listener.takeLast(false)
-    acceptedLast()
-    yield* last
+    end()
+    yield* last ?? []
   }
 
   /** Takes from a queue until it is closed; blocks on a futex while it is empty. */
   async *takenFrom(queue: BoundedQueue): AsyncGenerator<number> {
     for (;;) {
       if (this.#isLate()) await this.#breathe()
+      this.#service.rest()
       let item: number | string = queue.tryTake()
       if (item === 'empty') item = queue.take(this.#patience())
       if (item === 'closed') return
-      if (typeof item === 'number') yield item
-      else await this.#breathe()
+      if (typeof item !== 'number') await this.#breathe()
+      else {
+        this.#service.tick()
+        yield item
+      }
     }
   }
 
   /**
    * Waits, between two requests of a connection, for the next one: true once the client sends, or leaves. A thread that
-   * serves one connection at a time keeps a client only while nobody else waits in the listener's backlog; one that has not
-   * yet sent its first byte, or that was answered just now, is given a moment.
+   * serves one connection at a time keeps a client only while nobody else waits for it, as in the backlog of its listener; one
+   * that has not yet sent its first byte, or that was answered just now, is given a moment.
    */
-  async staysOn(connection: Connection, listener: Listener): Promise<boolean> {
+  async staysOn(connection: Connection, rival: Rival): Promise<boolean> {
     const pair = this.#pair
     while (!connection.closed) {
-      if (listener.stopping) return pollOne(connection.fd, POLLIN, MOMENT_MS) > 0
-      pair.set([connection.fd, POLLIN, listener.fd, POLLIN])
+      if (rival.stopping) return pollOne(connection.fd, POLLIN, QUIET_MS) > 0
+      pair.set([connection.fd, POLLIN, rival.fd, POLLIN])
+      this.#service.rest()
       const ready = poll(pair, 2, milliseconds(Math.min(this.#patience(), connection.patience)))
       this.#service.tick()
       if (ready > 0 && pair[1] >>> 16 !== 0) return true
       if (ready > 0 && pair[3] >>> 16 !== 0) {
-        if (listener.stopping) continue
-        const moment = connection.fresh ? connection.patience : MOMENT_MS
+        if (rival.stopping) continue
+        const moment = connection.fresh ? connection.patience : QUIET_MS
         return pollOne(connection.fd, POLLIN, milliseconds(moment)) > 0
       }
       if (connection.expired) return false
@@ -89,7 +114,7 @@ export class BlockingThread {
   }
 
   close(): void {
-    this.#turn.close()
+    this.#turn?.close()
   }
 
   /** Milliseconds for which the thread may block. */
@@ -101,12 +126,15 @@ export class BlockingThread {
 
   /** True where the app has left work behind for so long that even a busy thread should breathe. */
   #isLate(): boolean {
-    return this.#service.appRan && performance.now() - this.#turn.last >= BUSY_DEBT_MS
+    return this.#service.appRan && performance.now() - this.#lastTurn >= BUSY_DEBT_MS
   }
 
-  #breathe(): Promise<void> {
+  async #breathe(): Promise<void> {
     this.#service.appRan = false
-    return this.#turn.take()
+    this.#turn ??= new Turn(false)
+    this.#service.tick()
+    await this.#turn.take()
+    this.#lastTurn = performance.now()
   }
 }
 

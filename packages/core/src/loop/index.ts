@@ -1,5 +1,6 @@
 /** The loop floor: how Node's event loop lives on a thread that runs a loop of its own, or blocks. */
-export { BlockingThread } from './blocking-thread.js'
+export { BlockingThread, type Rival } from './blocking-thread.js'
+export { type ChildRows, Children, type Parent } from './children.js'
 export { Door } from './door.js'
 export {
   type DemultiplexerName,

@@ -16,6 +16,8 @@ export interface CommonOptions {
   readonly idleTimeout: number
   /** Time that requests get to finish when the server closes, in ms. Default: 10 s; then they are cut. */
   readonly drainTimeout: number
+  /** Time that a thread or process gets to become ready, the app loaded, in ms. Default: 30 s; then it is killed. */
+  readonly startTimeout: number
   /** Bytes of a request line. Default: 8192; beyond it 414. */
   readonly maxRequestLine: number
   /** Bytes of a header section. Default: 16384; beyond it 431. */
@@ -34,6 +36,11 @@ export const COMMON_OPTIONS: OptionSpecs<CommonOptions> = {
   idleTimeout: milliseconds('time between two requests of a connection', { default: DEFAULT_TIMEOUTS.idle }),
   drainTimeout: integer('time for requests to finish when the server closes, in ms', {
     default: 10_000,
+    max: 86_400_000,
+  }),
+  startTimeout: integer('time for a thread or process to become ready, in ms', {
+    default: 30_000,
+    min: 1,
     max: 86_400_000,
   }),
   maxRequestLine: integer('bytes of a request line', { default: DEFAULT_LIMITS.requestLine, min: 64, max: 1 << 20 }),

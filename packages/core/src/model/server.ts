@@ -1,10 +1,10 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { type Counts, type FetchApp, sumOf } from '../connection/index.js'
-import { appUrl, Control, READY, type Role, STARTING, Supervisor, stopFdFor, type UnitPlan } from '../host/index.js'
+import { appUrl, Control, type Role, type RolePlan, type Seat, Sockets, Supervisor, slotsFor } from '../host/index.js'
 import { installFetchGlobals } from '../http/index.js'
-import { close, formatAddress, type SocketAddress, UnsupportedError } from '../posix/index.js'
-import { ConnectionTable, Listener } from '../socket/index.js'
+import { formatAddress, type SocketAddress, UnsupportedError } from '../posix/index.js'
+import { ConnectionTable } from '../socket/index.js'
 import { dehydrate } from '../sync/index.js'
 import { type CommonOptions, limitsOf, timeoutsOf } from './common-options.js'
 import type { Definition, Model } from './define.js'
@@ -62,6 +62,18 @@ export interface Server {
   close(): Promise<void>
   /** Cuts what `close` still waits for. */
   force(): void
+  /**
+   * Adds a unit to the pool of the model and returns how many it has then, without waiting until the new one is ready; at the
+   * upper bound nothing changes.
+   * @throws ServerError where the model has no pool that can be resized
+   */
+  grow(): number
+  /**
+   * Takes a unit away from the pool, in order: it accepts no more, and ends when what it had is done. Returns how many stay; at
+   * the lower bound nothing changes.
+   * @throws ServerError where the model has no pool that can be resized
+   */
+  shrink(): number
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -77,18 +89,20 @@ export async function startServer<Options extends object, Shared>(
   if (missing !== undefined) throw new UnsupportedError(`the model ${model.name}`, missing)
   const options = checkOptions(model.options, rest, model.name)
   checkApp(model, app, fetch)
+  if (path !== undefined) checkPath(model.name, definition.roles as Roles)
   const address = await addressOf(host, port, path)
   const appAt = app === undefined ? undefined : appUrl(app)
 
-  const { listener, shared, table, control, units } = assemble(model, moduleUrl, definition, options, address, appAt)
+  const { sockets, shared, table, control, roles } = assemble(model, moduleUrl, definition, options, address, appAt)
   if (fetch !== undefined) installFetchGlobals()
   const supervisor = new Supervisor({
     model: model.name,
-    units,
+    roles,
     control,
-    listener,
+    sockets,
     table,
     app: fetch === undefined ? undefined : { fetch },
+    startTimeout: options.startTimeout,
     release: () => closeAll(shared),
     log,
   })
@@ -101,16 +115,16 @@ export async function startServer<Options extends object, Shared>(
     throw error
   }
   const mechanism = definition.mechanism?.(options)
-  return serverOf(model.name, mechanism, listener.address, supervisor, control, units, ended, options.drainTimeout)
+  return serverOf(model.name, mechanism, sockets.first.address, supervisor, ended, options.drainTimeout)
 }
 
 /** What a server consists of before anything runs. */
 interface Parts<Shared> {
-  readonly listener: Listener
+  readonly sockets: Sockets
   readonly shared: Shared
   readonly table: ConnectionTable
   readonly control: Control
-  readonly units: readonly UnitPlan[]
+  readonly roles: readonly RolePlan[]
 }
 
 /** Makes the parts of a server; where one cannot be made, those before are given back. */
@@ -122,50 +136,49 @@ function assemble<Options extends object, Shared>(
   address: SocketAddress,
   appAt: string | undefined,
 ): Parts<Shared> {
-  const blocking = Object.values(definition.roles).some((role) => role.blocking)
+  const declared = Object.entries(definition.roles as Roles)
+  const blocking = declared.some(([, role]) => role.blocking)
+  const reusePort = declared.some(([, role]) => role.ownSocket)
   const made: (() => void)[] = []
   try {
-    const listener = Listener.open({ address, backlog: options.backlog, nonblocking: !blocking })
-    made.push(() => listener.close())
+    const sockets = new Sockets({ address, backlog: options.backlog, nonblocking: !blocking, reusePort })
+    made.push(() => sockets.closeAll())
     const shared = definition.shared?.(options) as Shared
     made.push(() => definition.dispose?.(shared))
-    const plan = planOf(definition.roles as Roles, options, appAt === undefined)
     const table = ConnectionTable.create()
-    const control = Control.create(
-      plan.length,
-      plan.some(({ place }) => place === 'process'),
-    )
+    const plans = declared.map(([name, role]) => ({ name, role, ...placeOf(role, options, appAt === undefined) }))
+    const children = declared.reduce((sum, [, role]) => sum + (role.children?.(options) ?? 0), 0)
+    const isForked = plans.some(({ place }) => place === 'process')
+    const control = Control.create(slotsFor(plans), isForked, children)
     made.push(() => control.close())
-    const units: UnitPlan[] = plan.map(({ role, roleName, index, count, place }, unit) => ({
-      place,
-      accepts: role.accepts !== false,
-      blocks: role.accepts !== false && (blocking || place === 'process'),
-      boot: {
-        model: model.name,
-        moduleUrl,
-        role: roleName,
-        unit,
-        index,
-        name: count === 1 ? `cs:${roleName}` : `cs:${roleName} ${index + 1}`,
-        appUrl: appAt,
-        options,
-        limits: limitsOf(options),
-        timeouts: timeoutsOf(options),
-        listenerFd: listener.fd,
-        address: listener.address,
-        stopFd: stopFd(place),
-        control: control.handle,
-        shared: dehydrate<unknown>(shared),
-        table: table.share(),
-      },
-    }))
-    return { listener, shared, table, control, units }
-
-    function stopFd(place: UnitPlan['place']): number {
-      const fd = stopFdFor(place)
-      if (fd >= 0) made.push(() => close(fd))
-      return fd
-    }
+    const roles = plans.map(
+      ({ name, role, place, count, resizable }): RolePlan => ({
+        place,
+        count,
+        resizable,
+        accepts: role.accepts !== false,
+        blocks: role.accepts !== false && blocking,
+        ownSocket: role.ownSocket ?? false,
+        heartbeat: role.heartbeat?.(options) ?? 0,
+        flags: role.flags ?? [],
+        children: role.children === undefined ? undefined : control.children,
+        boot: {
+          model: model.name,
+          moduleUrl,
+          role: name,
+          appUrl: appAt,
+          options,
+          limits: limitsOf(options),
+          timeouts: timeoutsOf(options),
+          address: sockets.first.address,
+          ownsDescriptors: false,
+          shared: dehydrate<unknown>(shared),
+          table: table.share(),
+        },
+      }),
+    )
+    for (const { ownSocket, count } of roles) if (ownSocket) sockets.at(count - 1)
+    return { sockets, shared, table, control, roles }
   } catch (error) {
     for (const giveBack of made.reverse()) giveBack()
     throw error
@@ -174,20 +187,15 @@ function assemble<Options extends object, Shared>(
 
 type Roles = Readonly<Record<string, Role<unknown, unknown>>>
 
-interface Planned {
-  readonly role: Role<unknown, unknown>
-  readonly roleName: string
-  readonly index: number
-  readonly count: number
-  readonly place: UnitPlan['place']
-}
-
-function planOf(roles: Roles, options: unknown, onCaller: boolean): Planned[] {
-  return Object.entries(roles).flatMap(([roleName, role]) => {
-    const count = typeof role.count === 'function' ? role.count(options) : (role.count ?? 1)
-    const place = role.place === 'thread or caller' ? (onCaller ? 'caller' : 'thread') : role.place
-    return Array.from({ length: count }, (_, index) => ({ role, roleName, index, count, place }))
-  })
+/** Where and how often a role runs. */
+function placeOf(
+  role: Role<unknown, unknown>,
+  options: unknown,
+  onCaller: boolean,
+): Pick<RolePlan, 'place' | 'count' | 'resizable'> {
+  const count = typeof role.count === 'function' ? role.count(options) : (role.count ?? 1)
+  const place = role.place === 'thread or caller' ? (onCaller ? 'caller' : 'thread') : role.place
+  return { place, count, resizable: role.resizable }
 }
 
 function checkApp(model: Pick<Model<unknown>, 'name' | 'takesFunction'>, app: unknown, fetch: unknown): void {
@@ -203,6 +211,14 @@ function checkApp(model: Pick<Model<unknown>, 'name' | 'takesFunction'>, app: un
         'pass `app`, the URL of a module whose default export is { fetch }',
     )
   }
+}
+
+function checkPath(model: string, roles: Roles): void {
+  if (!Object.values(roles).some(({ ownSocket }) => ownSocket)) return
+  throw new OptionError(
+    `option 'path' cannot be used: ${model} opens a socket for each process on one address, which SO_REUSEPORT allows for ` +
+      'ports alone',
+  )
 }
 
 async function addressOf(host: string, port: number, path: string | undefined): Promise<SocketAddress> {
@@ -225,8 +241,6 @@ function serverOf(
   mechanism: string | undefined,
   address: SocketAddress,
   supervisor: Supervisor,
-  control: Control,
-  units: readonly UnitPlan[],
   ended: Promise<void>,
   drainTimeout: number,
 ): Server {
@@ -241,28 +255,24 @@ function serverOf(
     url,
     address,
     ended,
-    stats: () => statisticsOf(model, mechanism, control, units),
+    stats: () => statisticsOf(model, mechanism, supervisor),
     close,
     force: () => supervisor.force(),
+    grow: () => supervisor.grow(),
+    shrink: () => supervisor.shrink(),
     [Symbol.asyncDispose]: close,
   }
 }
 
-function statisticsOf(
-  model: string,
-  mechanism: string | undefined,
-  control: Control,
-  plans: readonly UnitPlan[],
-): Statistics {
-  const units = plans.map(({ boot }, index): UnitStatistics => {
-    const cells = control.unit(index)
-    const state = cells.state === READY ? 'ready' : cells.state === STARTING ? 'starting' : 'ended'
-    const { pid, tid, restarts } = cells
-    return { role: boot.role, name: boot.name, state, pid, tid, restarts, ...cells.counts() }
-  })
-  const restarts = units.reduce((sum, unit) => sum + unit.restarts, 0)
-  const sum = sumOf(units)
+function statisticsOf(model: string, mechanism: string | undefined, { seats, former }: Supervisor): Statistics {
+  const units = seats.map(statisticsOfUnit)
+  const sum = sumOf([former, ...units])
+  const restarts = seats.reduce((total, seat) => total + seat.restarts, 0)
   return { model, mechanism, active: sum.accepted - sum.closed, ...sum, restarts, units }
+}
+
+function statisticsOfUnit({ plan, name, state, pid, tid, restarts, counts }: Seat): UnitStatistics {
+  return { role: plan.boot.role, name, state, pid, tid, restarts, ...counts }
 }
 
 /** Closes what the roles share and can be closed: whoever is blocked on it wakes. */

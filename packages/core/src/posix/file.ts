@@ -12,6 +12,7 @@ const c = declare({
   read: 'int read(int fd, void* buffer, size_t length)',
   write: 'int write(int fd, void* buffer, size_t length)',
   open: 'int open(const char* path, int flags, ...)',
+  dup2: 'int dup2(int fd, int target)',
   fcntl: 'int fcntl(int fd, int command, ...)',
   getrlimit: 'int getrlimit(int resource, void* limits)',
   memfd_create: 'int memfd_create(const char* name, uint32_t flags)',
@@ -77,6 +78,11 @@ export function isOpen(fd: number): boolean {
 /** Returns a second descriptor, close-on-exec, of the same open file. Any thread. man 2 fcntl, F_DUPFD_CLOEXEC */
 export function duplicate(fd: number): number {
   return fcntl(fd, platform.F_DUPFD_CLOEXEC, 0)
+}
+
+/** Makes `target` a second descriptor of the open file of `fd`, closing what it was. Any thread. man 2 dup2 */
+export function dup2(fd: number, target: number): void {
+  check(c.dup2(descriptor(fd), descriptor(target)), 'dup2')
 }
 
 /** Opens /dev/null: a descriptor held in reserve, to be closed when accept4 says -EMFILE. Any thread. man 2 open */

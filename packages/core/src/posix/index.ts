@@ -49,6 +49,8 @@ export {
   SHUT_WR,
   SOL_SOCKET,
   type SocketOptions,
+  selectAllReusePort,
+  selectReusePort,
   send,
   sendv,
   setIpv6Only,

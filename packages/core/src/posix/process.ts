@@ -1,6 +1,6 @@
 /** Processes and threads: fork, wait, signal by number, names. Set-up calls throw PosixError. */
 import { readFileSync } from 'node:fs'
-import { integer, text } from './bounds.js'
+import { integer, text, within } from './bounds.js'
 import { EINTR, EINVAL, PosixError, UnsupportedError } from './errors.js'
 import { bindAll, check, declare, lastError, outcome } from './ffi.js'
 import { MADV_DOFORK } from './memory.js'
@@ -201,19 +201,26 @@ export function gettid(): number {
 }
 
 const PR_SET_PDEATHSIG = 1
+const PR_SET_THP_DISABLE = 41
 const PR_SET_NAME = 15
 const PR_GET_NAME = 16
 const NAME_LIMIT = 15 // bytes, without the closing NUL
 const NAME_ROOM = 64 // macOS takes up to 63
 
+/** A thread name in the kernel's form: a process that forks makes it once, so that its children need not. */
+export function encodeThreadName(name: string): Uint8Array {
+  const bytes = new Uint8Array(NAME_ROOM)
+  new TextEncoder().encodeInto(text(name, 'a thread name'), bytes.subarray(0, NAME_LIMIT))
+  return bytes
+}
+
 /**
  * Names the calling thread, as `top -H` shows it; cut after 15 bytes of UTF-8. Linux, macOS. man 2 prctl @throws
  * RangeError
  */
-export function setThreadName(name: string): void {
-  const bytes = new Uint8Array(NAME_ROOM)
-  new TextEncoder().encodeInto(text(name, 'a thread name'), bytes.subarray(0, NAME_LIMIT))
-  if (isLinux) check(c.prctlText(PR_SET_NAME, bytes, 0, 0, 0), 'prctl')
+export function setThreadName(name: string | Uint8Array): void {
+  const bytes = typeof name === 'string' ? encodeThreadName(name) : name
+  if (isLinux) check(c.prctlText(PR_SET_NAME, within(bytes, 0, NAME_ROOM), 0, 0, 0), 'prctl')
   else if (isDarwin) c.pthread_setname_np(bytes)
   else throw new UnsupportedError('setThreadName()', 'thread names are known for Linux and macOS')
 }
@@ -234,4 +241,13 @@ export function getThreadName(): string {
  */
 export function setParentDeathSignal(signal: number): void {
   check(c.prctlNumber(PR_SET_PDEATHSIG, integer(signal, 'signal'), 0, 0, 0), 'prctl')
+}
+
+/**
+ * Keeps this process, and those it forks, from huge pages: a child that writes to one byte would copy much. Linux. Any
+ * thread.
+ * man 2 prctl, PR_SET_THP_DISABLE @throws PosixError
+ */
+export function disableHugePages(): void {
+  check(c.prctlNumber(PR_SET_THP_DISABLE, 1, 0, 0, 0), 'prctl')
 }

@@ -12,6 +12,7 @@ const c = declare({
   sigtimedwait: 'int sigtimedwait(void* set, void* info, void* timeout)',
   sigrtmin: 'int __libc_current_sigrtmin()',
   signal: 'intptr_t signal(int signal, intptr_t handler)',
+  siginterrupt: 'int siginterrupt(int signal, int flag)',
 })
 
 /** Block the signals given, besides those blocked already. */
@@ -47,6 +48,15 @@ export function sigprocmask(how: number, signals: readonly number[]): readonly n
   const error = c.pthread_sigmask(integer(how, 'how'), setOf(signals), former) // returns errno, unlike most calls
   if (error !== 0) throw new PosixError('pthread_sigmask', -error)
   return listOf(former)
+}
+
+/** Prepares to unblock signals in the calling thread: what it returns does so without allocating. man 3 pthread_sigmask */
+export function signalUnblocker(signals: readonly number[]): () => void {
+  const set = setOf(signals)
+  return () => {
+    const error = c.pthread_sigmask(platform.SIG_UNBLOCK, set, null)
+    if (error !== 0) throw new PosixError('pthread_sigmask', -error)
+  }
 }
 
 /** Whether the descriptor returns -EAGAIN where no signal is pending. */
@@ -137,6 +147,15 @@ export function ignoreSignal(signal: number): void {
 /** Gives a signal its default effect again, as a forked child needs it in place of node's handlers. man 2 signal */
 export function defaultSignal(signal: number): void {
   setHandler(signal, SIG_DFL)
+}
+
+/**
+ * Lets a signal for which there is a handler end a blocked call with -EINTR, accept4 too, which would go on otherwise.
+ * man 3
+ * siginterrupt @throws PosixError
+ */
+export function interruptBy(signal: number): void {
+  check(c.siginterrupt(integer(signal, 'signal'), 1), 'siginterrupt', nameOf(signal))
 }
 
 function setHandler(signal: number, handler: number): void {

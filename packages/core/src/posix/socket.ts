@@ -7,6 +7,7 @@
  */
 import { AF_INET, AF_INET6, AF_UNIX, decodeAddress, encodeAddress, type SocketAddress } from './address.js'
 import { descriptor, integer, natural, within } from './bounds.js'
+import { UnsupportedError } from './errors.js'
 import { addressOf, check, declare, outcome } from './ffi.js'
 import { setCloseOnExec, setNonBlocking } from './file.js'
 import { IoVector } from './iovec.js'
@@ -234,6 +235,33 @@ export function setReuseAddress(fd: number, on = true): void {
 export function setReusePort(fd: number, on = true): void {
   setsockoptInt(fd, SOL_SOCKET, platform.SO_REUSEPORT, Number(on))
 }
+
+/**
+ * Has the first `count` of the sockets that share the port, in the order in which they began to listen, take all new
+ * connections, at random; those behind finish the handshakes they have begun. Linux. man 7 socket,
+ * SO_ATTACH_REUSEPORT_CBPF @throws PosixError, UnsupportedError
+ */
+export function selectReusePort(fd: number, count: number): void {
+  if (process.platform !== 'linux') throw new UnsupportedError('SO_ATTACH_REUSEPORT_CBPF', 'it is an option of Linux')
+  const program = new Uint32Array(2 * SELECTION) // struct sock_filter { u16 code; u8 jt, jf; u32 k }
+  program.set([BPF_LD_ABSOLUTE, SKF_RANDOM, BPF_MODULO, natural(count, 'count', 1), BPF_RETURN_A, 0])
+  const header = new BigUint64Array([BigInt(SELECTION), addressOf(program)]) // struct sock_fprog { u16 len; filter* }
+  check(c.setsockopt(descriptor(fd), platform.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, header, 16), 'setsockopt')
+}
+
+/** Has all sockets that share the port take new connections again. Linux. man 7 socket, SO_DETACH_REUSEPORT_BPF */
+export function selectAllReusePort(fd: number): void {
+  setsockoptInt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0)
+}
+
+const SO_ATTACH_REUSEPORT_CBPF = 51
+const SO_DETACH_REUSEPORT_BPF = 68
+// linux/filter.h: A = random; A %= k; return A.
+const SELECTION = 3
+const BPF_LD_ABSOLUTE = 0x20
+const SKF_RANDOM = 0xfffff000 + 56 // SKF_AD_OFF + SKF_AD_RANDOM
+const BPF_MODULO = 0x94
+const BPF_RETURN_A = 0x16
 
 /** Sends small segments at once, without Nagle's delay. TCP only. man 7 tcp, TCP_NODELAY */
 export function setNoDelay(fd: number, on = true): void {

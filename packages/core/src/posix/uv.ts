@@ -25,6 +25,8 @@ export interface UvLoop {
    * registered), -1 where nothing is due or the loop is not alive. Brings libuv's clock up to date first.
    */
   timeout(): number
+  /** True while there is something that libuv would wait for. */
+  readonly alive: boolean
   /** Gives a forked child an epoll and a thread pool of its own: 0 or a negative errno. The child only. */
   fork(): number
 }
@@ -48,6 +50,9 @@ function open(): UvLoop | undefined {
   return {
     get fd() {
       return c.uv_backend_fd(loop)
+    },
+    get alive() {
+      return c.uv_loop_alive(loop) !== 0
     },
     timeout: () => timeoutOf(loop),
     fork: () => c.uv_loop_fork(loop),

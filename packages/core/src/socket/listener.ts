@@ -16,6 +16,7 @@ import {
   EAGAIN,
   EBADF,
   ECONNREFUSED,
+  EINTR,
   EINVAL,
   EMFILE,
   ENFILE,
@@ -46,8 +47,11 @@ export interface ListenOptions {
   readonly address: SocketAddress
   /** Connections that may wait to be accepted, cut by the kernel at net.core.somaxconn. Default: 4096. */
   readonly backlog?: number
-  /** Whether other sockets may listen on the same port (SO_REUSEPORT, man 7 socket). Default: false. */
-  readonly reusePort?: boolean
+  /**
+   * Whether other sockets may listen on the same port (SO_REUSEPORT, man 7 socket); `'first'`: others may follow, but none may
+   * be there already. Default: false.
+   */
+  readonly reusePort?: boolean | 'first'
   /** Whether accept4 returns at once where nothing waits. Default: false. */
   readonly nonblocking?: boolean
 }
@@ -69,17 +73,27 @@ const REFUSAL = Buffer.from(
 
 export class Listener {
   readonly address: SocketAddress
+  /** Set by whoever takes connections; called where a stop reaches its thread while it waits for a handler. */
+  onStop: (() => void) | undefined
   #fd: number
   readonly #owner: boolean
   readonly #stopping: () => boolean
+  readonly #staysOpen: () => boolean
   #reserve = -1
   #exhaustedSince = 0
 
-  private constructor(fd: number, address: SocketAddress, owner: boolean, stopping: () => boolean) {
+  private constructor(
+    fd: number,
+    address: SocketAddress,
+    owner: boolean,
+    stopping: () => boolean,
+    staysOpen: () => boolean,
+  ) {
     this.#fd = fd
     this.address = address
     this.#owner = owner
     this.#stopping = stopping
+    this.#staysOpen = staysOpen
   }
 
   /**
@@ -91,19 +105,28 @@ export class Listener {
     const fd = socket(address.family, { nonblocking })
     try {
       if (address.family === 'unix') removeStale(address)
-      else prepareInternet(fd, address.family, reusePort)
+      else prepareInternet(fd, address.family, reusePort === true)
       bind(fd, address)
+      if (reusePort === 'first') setReusePort(fd) // a bind without it is refused where anybody listens
       listen(fd, backlog)
-      return new Listener(fd, getsockname(fd), true, () => false)
+      return new Listener(fd, getsockname(fd), true, never, never)
     } catch (error) {
       close(fd)
       throw error
     }
   }
 
-  /** Makes the listener of a thread or process that was handed the descriptor; `stopping` tells when to take no more. */
-  static adopt(fd: number, address: SocketAddress, stopping: () => boolean): Listener {
-    return new Listener(fd, address, false, stopping)
+  /**
+   * Makes the listener of a thread or process that was handed the descriptor; `stopping` tells when to take no more, and
+   * `staysOpen` whether others go on taking then.
+   */
+  static adopt(
+    fd: number,
+    address: SocketAddress,
+    stopping: () => boolean,
+    staysOpen: () => boolean = never,
+  ): Listener {
+    return new Listener(fd, address, false, stopping, staysOpen)
   }
 
   /** -1 once it is closed. */
@@ -124,7 +147,7 @@ export class Listener {
   /**
    * Takes the next connection; on a blocking listener it waits in accept(2).
    * @returns its descriptor, or {@link NONE_WAITING} (a non-blocking listener, or one that is draining), or {@link STOPPED}
-   * once a stop was asked for and the backlog is empty, or {@link EXHAUSTED}: pause before the next call.
+   * once a stop was asked for and the backlog is empty or a signal came, or {@link EXHAUSTED}: pause before the next call.
    */
   take(nonblocking: boolean): number {
     for (;;) {
@@ -135,6 +158,9 @@ export class Listener {
         return fd
       }
       switch (-fd) {
+        case EINTR:
+          if (this.#stopping()) return STOPPED
+          break
         case EAGAIN:
           return this.#stopping() ? STOPPED : NONE_WAITING
         case EINVAL:
@@ -173,10 +199,12 @@ export class Listener {
   /**
    * Takes all that wait and stops listening, for everybody who shares the socket, so that whoever connects from then on is
    * refused. The backlog is narrowed first: what comes while it is being emptied is dropped before it is established, and
-   * the client's next SYN is refused, instead of a connection being reset with its request. Any thread or process.
+   * the client's next SYN is refused, instead of a connection being reset with its request. Takes none where others go on
+   * taking. Any thread or process.
    */
   takeLast(nonblocking: boolean): number[] {
     const last: number[] = []
+    if (this.#staysOpen()) return last
     // Where somebody else was first, listen(2) would open the port again.
     if (this.#fd < 0 || pollOne(this.#fd, 0, 0) & POLLHUP) return last
     try {
@@ -236,6 +264,10 @@ export class Listener {
     this.#keepReserve()
     return EXHAUSTED
   }
+}
+
+function never(): boolean {
+  return false
 }
 
 function prepareInternet(fd: number, family: 'ipv4' | 'ipv6', reusePort: boolean): void {

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { COUNTERS } from '@cs/core/connection'
-import { Control, ENDED, READY, STARTING } from '@cs/core/host'
+import { Control, ENDED, READY, STARTING, STAY } from '@cs/core/host'
 import { describe, expect, it, onTestFinished } from 'vitest'
 
 /** Plays a unit: says who it is, counts, and waits for nothing. */
@@ -19,7 +19,7 @@ describe('the control block', () => {
     expect(control.stopping).toBe(false)
     for (let i = 0; i < 3; i++) {
       const unit = control.unit(i)
-      expect([unit.state, unit.pid, unit.tid, unit.restarts]).toEqual([STARTING, 0, 0, 0])
+      expect([unit.state, unit.pid, unit.tid, unit.order]).toEqual([STARTING, 0, 0, STAY])
       expect(Object.values(unit.counts()).every((count) => count === 0)).toBe(true)
     }
   })
@@ -30,14 +30,32 @@ describe('the control block', () => {
       control.unit(i).identify(i + 1, i + 100)
       control.unit(i).counters.fill(i + 1)
       control.unit(i).state = ENDED
-      for (let n = 0; n < i; n++) control.unit(i).countRestart()
+      control.unit(i).order = i % 3
+      control.unit(i).pulse[0] = i + 1000
     }
     control.phase = 2
     for (let i = 0; i < units; i++) {
-      const { pid, tid, state, restarts } = control.unit(i)
-      expect({ pid, tid, state, restarts }).toEqual({ pid: i + 1, tid: i + 100, state: ENDED, restarts: i })
+      const { pid, tid, state, order, pulse } = control.unit(i)
+      expect({ pid, tid, state, order }).toEqual({ pid: i + 1, tid: i + 100, state: ENDED, order: i % 3 })
+      expect([...pulse]).toEqual([i + 1000])
       expect(Object.values(control.unit(i).counts())).toEqual(Array(COUNTERS).fill(i + 1))
     }
+  })
+
+  it.each([1, 2, 3, 8])('keeps the cells of %d children apart from those of the units, and clears a unit alone', (children) => {
+    const control = Control.create(2, false, children)
+    const { crowded, states, counters } = control.children
+    expect([crowded.length, states.length, counters.length]).toEqual([1, children, children * 7])
+    crowded.fill(1)
+    states.fill(2)
+    counters.fill(3)
+    for (let i = 0; i < 2; i++) expect(Object.values(control.unit(i).counts()).every((count) => count === 0)).toBe(true)
+    expect(control.phase).toBe(0)
+    control.unit(1).identify(1, 2)
+    control.unit(1).counters.fill(4)
+    control.unit(1).clear()
+    expect([control.unit(1).pid, control.unit(1).counts().requests]).toEqual([0, 0])
+    expect([...crowded, ...states, ...counters]).toEqual([1, ...Array(children).fill(2), ...Array(children * 7).fill(3)])
   })
 
   it('is one for all threads', async () => {
@@ -58,7 +76,7 @@ describe('the control block', () => {
     control.phase = 1
     const source = `
       import { Control } from '@cs/core/host'
-      const control = Control.open({ units: 3, fd: 3 })
+      const control = Control.open({ units: 3, children: 0, fd: 3 })
       ${UNIT}`
     const child = spawnSync(process.execPath, ['--input-type=module', '-e', source], {
       cwd: fileURLToPath(new URL('../..', import.meta.url)),

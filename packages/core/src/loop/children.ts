@@ -1,0 +1,385 @@
+/**
+ * Children that a process forks, one for each connection.
+ *
+ *   row:  FREE ── fork(2) ─▶ FORKED ── the child's first act ─▶ ALIVE ── its last ─▶ DONE ── waitpid(2) ─▶ FREE
+ *
+ * The parent keeps the connection until the child says that it is alive: a child that dies before (of a page that V8 mapped
+ * in the moment of the fork) costs its client nothing, another is forked. One that dies later takes its connection with it.
+ * Each row is written by the parent before the fork and after the child's end, and by the child in between.
+ */
+
+import { constants } from 'node:os'
+import { ACCEPTED, CLOSED_COUNT, COUNTERS, LOST, type Service } from '../connection/index.js'
+import {
+  _exit,
+  close,
+  type Ended,
+  encodeThreadName,
+  eventfd,
+  eventfdDrain,
+  eventfdSignal,
+  fork,
+  getpid,
+  getppid,
+  getThreadName,
+  POLLIN,
+  poll,
+  prepareFork,
+  readSignal,
+  SIG_BLOCK,
+  setParentDeathSignal,
+  setThreadName,
+  signalUnblocker,
+  signalfd,
+  sigprocmask,
+  uvLoop,
+  waitpid,
+} from '../posix/index.js'
+import { EXHAUSTED, EXHAUSTED_PAUSE_MS, type Listener, NONE_WAITING } from '../socket/index.js'
+import type { Rival } from './blocking-thread.js'
+import { Turn } from './turn.js'
+import { warmUp } from './warmth.js'
+
+/** Cells in shared memory for all children that there may be at once. */
+export interface ChildRows {
+  /** One cell: 1 while a connection waits for a child to end. */
+  readonly crowded: Int32Array
+  readonly states: Int32Array
+  /** COUNTERS for each child; they go on where the child before stopped. */
+  readonly counters: Float64Array
+}
+
+const FREE = 0
+const FORKED = 1
+const ALIVE = 2
+const DONE = 3
+
+const { SIGCHLD, SIGKILL } = constants.signals
+
+/** What `ps` and `top` show of a child. */
+const NAME = encodeThreadName('cs:conn')
+
+/** Milliseconds between two looks at whether a child that was just forked is alive, if nothing else happens. */
+const CONFIRM_MS = 1
+
+/** Milliseconds after which all children are looked at: signals that come together are one. */
+const SCAN_MS = 500
+
+/** Children that may die one after the other over a connection before it is given up. */
+const MOST_FORKS = 5
+
+/** Milliseconds for which a child that has served its client goes on with what its handlers left behind. */
+const LEFT_BEHIND_MS = 10_000
+
+/** What {@link Children} needs of a role's context. */
+export interface Parent {
+  readonly children: ChildRows
+  readonly service: Service
+  readonly listener: Listener
+  readonly stop: { readonly fd: number; readonly requested: boolean }
+}
+
+/** A connection in the hands of a child. */
+interface Charge {
+  readonly pid: number
+  readonly fd: number
+  /** Whether the parent still holds the descriptor. */
+  held: boolean
+}
+
+export class Children {
+  /** What may want a child's thread away from its client; for BlockingThread.staysOn in the child. */
+  readonly rival: Rival
+  readonly #parent: Parent
+  readonly #pid = getpid()
+  readonly #counters: readonly Float64Array[]
+  readonly #freeRows: number[]
+  readonly #charges: (Charge | undefined)[]
+  /** Rows whose child has not said yet that it is alive. */
+  readonly #unconfirmed: number[] = []
+  /** Connections that this process holds until there is a child for them. */
+  readonly #waiting: number[] = []
+  /** How many children a connection has had that never lived, by its descriptor. */
+  readonly #stillborn = new Map<number, number>()
+  readonly #signals: number
+  /** An eventfd that is readable while children are to let go of clients that are silent. */
+  readonly #urge: number
+  readonly #loop = uvLoop()
+  readonly #polled = new Int32Array(8)
+  readonly #unblock = signalUnblocker([SIGCHLD])
+  #turn: Turn | undefined
+  #scannedAt = 0
+  #wasAlive = true
+  #row = -1
+
+  /** Prepares this process for forking. It must have been started with `--single-threaded`, and run on its main thread. */
+  constructor(parent: Parent) {
+    this.#parent = parent
+    const { states, counters } = parent.children
+    this.#counters = Array.from(states, (_, i) => counters.subarray(i * COUNTERS, (i + 1) * COUNTERS))
+    this.#freeRows = Array.from(states, (_, i) => states.length - 1 - i)
+    this.#charges = Array.from(states, () => undefined)
+    this.#urge = eventfd(0, { nonblocking: true })
+    sigprocmask(SIG_BLOCK, [SIGCHLD])
+    this.#signals = signalfd([SIGCHLD])
+    const { stop } = parent
+    this.rival = {
+      fd: this.#urge,
+      get stopping() {
+        return stop.requested
+      },
+    }
+    prepareFork()
+    this.#catchExits()
+  }
+
+  /** A child must leave by _exit(2): node would wait for threads that did not come along. */
+  #catchExits(): void {
+    const { reallyExit } = process as unknown as { reallyExit: (code: number) => never }
+    Object.assign(process, { reallyExit: (code: number) => (this.#row < 0 ? reallyExit(code) : _exit(code)) })
+    process.on('uncaughtExceptionMonitor', (error) => {
+      if (this.#row < 0 || process.listenerCount('uncaughtException') > 0) return
+      this.#parent.service.log('the app threw outside of any handler', error)
+      _exit(1)
+    })
+  }
+
+  /**
+   * Accepts connections until the server stops, as many as there may be children; beyond it they wait in the backlog. Collects
+   * children meanwhile. What waits in the backlog at the stop is taken at once (`acceptedLast`), and given as there is room.
+   * Parent only.
+   */
+  async *acceptedFrom(listener: Listener, acceptedLast: () => void): AsyncGenerator<number> {
+    const { stop, service } = this.#parent
+    const waiting = this.#waiting
+    while (!stop.requested) {
+      const isReady = await this.#wait(true)
+      if (this.#isFull) continue
+      const fd = waiting.shift() ?? (isReady ? listener.take(false) : NONE_WAITING)
+      service.tick()
+      if (fd >= 0) yield fd
+      else if (fd === EXHAUSTED) poll(this.#polled, 0, EXHAUSTED_PAUSE_MS)
+    }
+    waiting.push(...listener.takeLast(false))
+    acceptedLast()
+    eventfdSignal(this.#urge)
+    while (waiting.length > 0 || this.#count > 0) {
+      if (waiting.length > 0 && !this.#isFull) yield waiting.shift()!
+      else await this.#wait(false)
+    }
+  }
+
+  /** Forks a child for a connection: returns twice, true in the child. */
+  fork(fd: number): boolean {
+    if (++forks % Number(process.env.MINOR ?? 1e9) === 0) (globalThis as any).gc({ type: 'minor' })
+    const row = this.#freeRows.pop()!
+    const { states } = this.#parent.children
+    Atomics.store(states, row, FORKED) // the child finds it so
+    this.#wasAlive = this.#loop?.alive ?? true
+    let pid: number
+    try {
+      pid = fork() // returns twice
+    } catch (error) {
+      this.#free(row)
+      this.#tryAgain(fd, `it cannot be forked: ${error instanceof Error ? error.message : error}`)
+      return false
+    }
+    if (pid === 0) {
+      this.#begin(row)
+      return true
+    }
+    this.#charges[row] = { pid, fd, held: true }
+    this.#unconfirmed.push(row)
+    return false
+  }
+
+  /** Ends the child, once what its handlers left behind is done. Never returns. The child only. */
+  async leave(): Promise<never> {
+    const { states } = this.#parent.children
+    const end = (): never => {
+      Atomics.store(states, this.#row, DONE) // tells the parent that this is no accident
+      _exit(0)
+    }
+    if (this.#wasAlive || !(this.#loop?.alive ?? false)) end()
+    process.once('beforeExit', end)
+    setTimeout(end, LEFT_BEHIND_MS).unref()
+    return new Promise(() => {})
+  }
+
+  /** The child only. */
+  #begin(row: number): void {
+    this.#row = row
+    this.#becomeChild(row, this.#pid, NAME)
+    const { listener } = this.#parent
+    close(listener.fd)
+    close(this.#signals)
+    process.nextTick(this.#forkLoop)
+  }
+
+  #becomeChild(row: number, parent: number, name: Uint8Array): void {
+    const { children, service } = this.#parent
+    Atomics.store(children.states, row, ALIVE) // from here on the parent need not hold the connection
+    setParentDeathSignal(SIGKILL)
+    if (getppid() !== parent) _exit(1) // it ended before the line above
+    setThreadName(name)
+    this.#unblock()
+    service.counters = this.#counters[row]
+  }
+
+  /** Runs when nothing is left to do but to give libuv a turn: a child whose handlers never wait does not come so far. */
+  readonly #forkLoop = (): void => {
+    if (this.#row < 0) return
+    this.#turn?.close() // it is the parent's
+    this.#loop?.fork()
+  }
+
+  /** Has all that a child runs compiled before the first is forked, by doing in the parent what does no harm there. */
+  async warmUp(): Promise<void> {
+    const { service, listener, children } = this.#parent
+    const { counters } = service
+    const name = encodeThreadName(getThreadName())
+    const rehearse = (): void => {
+      this.#becomeChild(0, getppid(), name)
+      process.nextTick(this.#forkLoop)
+      close(-1)
+    }
+    await warmUp(service, listener, Number(process.env.WARM ?? 100), rehearse)
+    service.counters = counters
+    children.states[0] = FREE
+    sigprocmask(SIG_BLOCK, [SIGCHLD])
+  }
+
+  get #isFull(): boolean {
+    return this.#freeRows.length === 0
+  }
+
+  get #count(): number {
+    return this.#charges.length - this.#freeRows.length
+  }
+
+  /** Waits until a connection can be taken, true, or something else has happened. */
+  async #wait(accepts: boolean): Promise<boolean> {
+    const { listener, stop } = this.#parent
+    this.#confirm()
+    if (accepts) this.#hurry(this.#isFull && listener.waiting)
+    const door = accepts && this.#parent.children.crowded[0] === 0 ? listener.fd : -1
+    const polled = this.#polled
+    polled.set([this.#signals, POLLIN, accepts ? stop.fd : -1, POLLIN, this.#loop?.fd ?? -1, POLLIN, door, POLLIN])
+    if (poll(polled, 4, this.#patience()) < 0) return false
+    if (polled[1] >>> 16 !== 0) this.#collect()
+    if (performance.now() - this.#scannedAt >= SCAN_MS) this.#scan()
+    if (polled[5] >>> 16 !== 0 || this.#loop?.timeout() === 0) await this.#breathe()
+    return polled[7] >>> 16 !== 0
+  }
+
+  /** Milliseconds for which the parent may wait. */
+  #patience(): number {
+    if (this.#unconfirmed.length > 0) return CONFIRM_MS
+    if (this.#waiting.length > 0 && !this.#isFull) return EXHAUSTED_PAUSE_MS
+    const due = this.#loop?.timeout() ?? -1
+    if (this.#count === 0) return due
+    return due < 0 ? SCAN_MS : Math.min(due, SCAN_MS)
+  }
+
+  /** Has children let go of silent clients while others wait for a child. */
+  #hurry(on: boolean): void {
+    const { crowded } = this.#parent.children
+    if (on === (crowded[0] !== 0)) return
+    crowded[0] = Number(on) // seen by children when they are woken, or answer next
+    if (on) eventfdSignal(this.#urge)
+    else eventfdDrain(this.#urge)
+  }
+
+  /** Lets go of connections whose child is alive. */
+  #confirm(): void {
+    const rows = this.#unconfirmed
+    let kept = 0
+    for (const row of rows) {
+      if (Atomics.load(this.#parent.children.states, row) === FORKED) rows[kept++] = row
+      else this.#release(this.#charges[row]!)
+    }
+    rows.length = kept
+  }
+
+  #release(charge: Charge): void {
+    if (charge.held) close(charge.fd)
+    charge.held = false
+  }
+
+  /** Collects those that said they were done, which are nearly all; where none was, it is another that has ended. */
+  #collect(): void {
+    while (readSignal(this.#signals) > 0);
+    const { states } = this.#parent.children
+    let collected = 0
+    for (let row = 0; row < states.length; row++) {
+      if (states[row] === DONE && this.#reap(row)) collected++
+    }
+    if (collected === 0) this.#scan()
+  }
+
+  #scan(): void {
+    this.#scannedAt = performance.now()
+    this.#charges.forEach((charge, row) => charge !== undefined && this.#reap(row))
+  }
+
+  /** Collects a child if it has ended, and what it leaves. */
+  #reap(row: number): boolean {
+    const charge = this.#charges[row]!
+    const ended = waitpid(charge.pid, NOHANG)
+    if (ended === 0) return false
+    const state = this.#parent.children.states[row]
+    this.#confirm()
+    if (state === FORKED) {
+      this.#unconfirmed.splice(this.#unconfirmed.indexOf(row), 1)
+      this.#tryAgain(charge.fd, `it died before it lived: ${wordsFor(ended)}`)
+    } else {
+      this.#stillborn.delete(charge.fd)
+      if (state === ALIVE) this.#mourn(row, ended)
+    }
+    this.#free(row)
+    return true
+  }
+
+  #free(row: number): void {
+    this.#charges[row] = undefined
+    this.#parent.children.states[row] = FREE
+    this.#freeRows.push(row)
+  }
+
+  /** Keeps a connection for another child, unless it has cost too many. */
+  #tryAgain(fd: number, why: string): void {
+    const { service } = this.#parent
+    const forks = (this.#stillborn.get(fd) ?? 0) + 1
+    this.#stillborn.set(fd, forks)
+    if (forks < MOST_FORKS) {
+      this.#waiting.push(fd)
+      return
+    }
+    service.log(`a connection is given up after ${forks} children; of the last: ${why}`)
+    this.#stillborn.delete(fd)
+    close(fd)
+    for (const counter of [ACCEPTED, CLOSED_COUNT, LOST]) service.counters[counter]++
+  }
+
+  /** A child died amid its work: its connection, if it still had one, is lost, and nothing else. */
+  #mourn(row: number, ended: Ended): void {
+    const counters = this.#counters[row]
+    const lost = counters[ACCEPTED] - counters[CLOSED_COUNT]
+    counters[CLOSED_COUNT] += lost
+    counters[LOST] += lost
+    this.#parent.service.log(`the child ${ended.pid} ${wordsFor(ended)}; ${lost} connections lost`)
+  }
+
+  async #breathe(): Promise<void> {
+    this.#turn ??= new Turn(false)
+    await this.#turn.take()
+  }
+}
+
+const NOHANG = { nohang: true } as const
+
+function wordsFor({ code, signal }: Ended): string {
+  if (signal === undefined) return `ended with code ${code}`
+  return `was killed by ${Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? signal}`
+}
+let forks = 0
