@@ -68,6 +68,9 @@ const SCAN_MS = 500
 /** Children that may die one after the other over a connection before it is given up. */
 const MOST_FORKS = 5
 
+/** Clients that the parent plays for itself before it forks: by then V8 has compiled what it will, and knows the shapes. */
+const WARMING_ROUNDS = 100
+
 /** Milliseconds for which a child that has served its client goes on with what its handlers left behind. */
 const LEFT_BEHIND_MS = 10_000
 
@@ -171,7 +174,6 @@ export class Children {
 
   /** Forks a child for a connection: returns twice, true in the child. */
   fork(fd: number): boolean {
-    if (++forks % Number(process.env.MINOR ?? 1e9) === 0) (globalThis as any).gc({ type: 'minor' })
     const row = this.#freeRows.pop()!
     const { states } = this.#parent.children
     Atomics.store(states, row, FORKED) // the child finds it so
@@ -229,8 +231,8 @@ export class Children {
   /** Runs when nothing is left to do but to give libuv a turn: a child whose handlers never wait does not come so far. */
   readonly #forkLoop = (): void => {
     if (this.#row < 0) return
+    this.#loop?.fork() // first: until then libuv's epoll is the parent's too, and would lose what is closed here
     this.#turn?.close() // it is the parent's
-    this.#loop?.fork()
   }
 
   /** Has all that a child runs compiled before the first is forked, by doing in the parent what does no harm there. */
@@ -243,7 +245,7 @@ export class Children {
       process.nextTick(this.#forkLoop)
       close(-1)
     }
-    await warmUp(service, listener, Number(process.env.WARM ?? 100), rehearse)
+    await warmUp(service, listener, WARMING_ROUNDS, rehearse)
     service.counters = counters
     children.states[0] = FREE
     sigprocmask(SIG_BLOCK, [SIGCHLD])
@@ -382,4 +384,3 @@ function wordsFor({ code, signal }: Ended): string {
   if (signal === undefined) return `ended with code ${code}`
   return `was killed by ${Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? signal}`
 }
-let forks = 0
