@@ -8,6 +8,7 @@
  * Each row is written by the parent before the fork and after the child's end, and by the child in between.
  */
 
+import { access } from 'node:fs'
 import { constants } from 'node:os'
 import { ACCEPTED, CLOSED_COUNT, COUNTERS, LOST, type Service } from '../connection/index.js'
 import {
@@ -233,6 +234,7 @@ export class Children {
     if (this.#row < 0) return
     this.#loop?.fork() // first: until then libuv's epoll is the parent's too, and would lose what is closed here
     this.#turn?.close() // it is the parent's
+    access('/', () => {}) // what libuv's threads finished before this told the parent's loop; with this they tell all anew
   }
 
   /** Has all that a child runs compiled before the first is forked, by doing in the parent what does no harm there. */
