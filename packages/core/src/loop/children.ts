@@ -30,8 +30,8 @@ import {
   SIG_BLOCK,
   setParentDeathSignal,
   setThreadName,
-  signalUnblocker,
   signalfd,
+  signalUnblocker,
   sigprocmask,
   uvLoop,
   waitpid,
@@ -323,7 +323,7 @@ export class Children {
 
   #scan(): void {
     this.#scannedAt = performance.now()
-    this.#charges.forEach((charge, row) => charge !== undefined && this.#reap(row))
+    for (let row = 0; row < this.#charges.length; row++) if (this.#charges[row] !== undefined) this.#reap(row)
   }
 
   /** Collects a child if it has ended, and what it leaves. */
