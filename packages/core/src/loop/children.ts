@@ -135,6 +135,7 @@ export class Children {
       },
     }
     prepareFork()
+    Object.defineProperty(process, 'pid', { get: getpid, enumerable: true, configurable: true }) // node's is the parent's
     this.#catchExits()
   }
 
