@@ -22,7 +22,8 @@ export function mainThreadOf(pid: number): Thread | undefined {
 export async function idleWorkers(server: TestServer, count: number): Promise<number[]> {
   return eventually(`${count} workers wait in accept`, () => {
     const pids = workersOf(server)
-    return pids.length === count && pids.every((pid) => /^accept4?$/.test(mainThreadOf(pid)?.syscall ?? '')) && pids
+    const areIdle = pids.every((pid) => /^accept4?$/.test(mainThreadOf(pid)?.syscall ?? ''))
+    return pids.length === count && areIdle ? pids : undefined
   })
 }
 
