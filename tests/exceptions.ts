@@ -15,7 +15,8 @@ export const exceptions: Readonly<Record<string, readonly Exception[]>> = {
   ],
   'process-pool1': [
     {
-      reason: 'one connection at a time in each process: as many slow clients as there are processes keep all others waiting',
+      reason:
+        'one connection at a time in each process: as many slow clients as there are processes keep all others waiting',
       cases: ['serves others while 64 clients send slowly', 'serves others while 64 clients read slowly'],
     },
   ],

@@ -99,15 +99,26 @@ function catchSignals(): (server: Server) => void {
     interruptedAt = Math.min(interruptedAt, Date.now())
     drain()
   })
+  process.on('SIGTTIN', () => resize(server, 'grow'))
+  process.on('SIGTTOU', () => resize(server, 'shrink'))
   return (started) => {
     server = started
     if (isWanted) drain()
   }
 }
 
+/** One unit more or fewer; where the model has no pool, a line says so. */
+function resize(server: Server | undefined, how: 'grow' | 'shrink'): void {
+  try {
+    server?.[how]()
+  } catch (error) {
+    process.stderr.write(`cs: ${error instanceof Error ? error.message : error}\n`)
+  }
+}
+
 /** A signal that comes while Node winds up must not turn success into a death. */
 function ignoreSignals(): void {
-  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGTTIN', 'SIGTTOU'] as const) {
     process.removeAllListeners(name)
     ignoreSignal(constants.signals[name])
   }

@@ -5,7 +5,16 @@
  * `connection` HTTP on a socket · `demux` event demultiplexers · `loop` a thread's loop · `host` where roles run ·
  * `model` what a model is. This entry has what a model's own file needs; the floors are subpaths.
  */
-export { APP, CLOSED, Connection, ConnectionSet, type FetchApp, REQUESTS, Service, type Waiting } from './connection/index.js'
+export {
+  APP,
+  CLOSED,
+  Connection,
+  ConnectionSet,
+  type FetchApp,
+  REQUESTS,
+  Service,
+  type Waiting,
+} from './connection/index.js'
 export {
   type Demultiplexer,
   describeKqueue,

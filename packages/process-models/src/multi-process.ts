@@ -19,8 +19,14 @@ export interface MultiProcessOptions {
   readonly children: number
 }
 
-/** What makes a fork of node cheap, and safe: V8 starts no threads, which a child would not have, and compiles ahead. */
-const FLAGS = ['--single-threaded', '--v8-pool-size=0', ...(process.env.XFLAGS ?? '').split(' ').filter(Boolean)]
+/** What makes a fork of node safe, and cheap: docs/decisions/0004-fork-per-connection.md has the figures. */
+const FLAGS = [
+  '--single-threaded', // V8's threads would not come along, and might map memory in the moment of the fork
+  '--v8-pool-size=0',
+  '--max-semi-space-size=1', // MB: what the parent has, each fork copies the page tables of
+  '--no-lazy', // what the app's module holds is compiled when it loads, not again in each child
+  '--no-flush-bytecode',
+]
 
 export const multiProcess: Model<MultiProcessOptions> = defineModel<MultiProcessOptions>(import.meta, {
   name: 'multi-process',

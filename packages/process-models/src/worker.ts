@@ -18,9 +18,12 @@ export const MAX_REQUESTS: OptionSpec<number> = integer('requests after which a 
 export const MAX_REQUESTS_JITTER: OptionSpec<number> = integer('requests at random on top of maxRequests', {
   default: 0,
 })
-export const HEARTBEAT: OptionSpec<number> = milliseconds('time without a sign of life of a process that has a client', {
-  default: 0,
-})
+export const HEARTBEAT: OptionSpec<number> = milliseconds(
+  'time without a sign of life of a process that has a client',
+  {
+    default: 0,
+  },
+)
 
 /** Draws how many requests this process may serve, and returns what tells whether it has. */
 export function isWornOut({ maxRequests, maxRequestsJitter }: WorkerOptions, { counters }: Service): () => boolean {

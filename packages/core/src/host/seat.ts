@@ -5,10 +5,10 @@
  *      └────── dies ─▶ empty ── retry, with backoff ─▶ current
  */
 
-import { type Counts, COUNTERS, countsOf, sumOf } from '../connection/index.js'
+import { COUNTERS, type Counts, countsOf, sumOf } from '../connection/index.js'
+import type { ChildRows } from '../loop/index.js'
 import type { Listener } from '../socket/index.js'
 import { type ControlHandle, READY, STARTING, type UnitCells } from './control.js'
-import type { ChildRows } from '../loop/index.js'
 import type { Unit } from './unit.js'
 import type { UnitBoot } from './unit-run.js'
 

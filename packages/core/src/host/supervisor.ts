@@ -233,7 +233,10 @@ export class Supervisor {
     const occupant = new Occupant(slot, cells, eventfd(0, { nonblocking: true }), seat.counts.requests)
     if (seat.current === undefined) seat.current = occupant
     else seat.successor = occupant
-    occupant.deadline = setTimeout(() => this.#doom(occupant, `it was not ready within ${startTimeout} ms`), startTimeout)
+    occupant.deadline = setTimeout(
+      () => this.#doom(occupant, `it was not ready within ${startTimeout} ms`),
+      startTimeout,
+    )
     try {
       occupant.unit = startUnit(seat.bootFor(occupant, control.handle), seat.plan.place, seat.plan.flags, app, {
         message: (message) => this.#hear(seat, occupant, message),

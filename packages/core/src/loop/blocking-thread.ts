@@ -7,7 +7,7 @@
  */
 
 import { type Connection, QUIET_MS, type Service } from '../connection/index.js'
-import { POLLIN, poll, pollOne, uvLoop } from '../posix/index.js'
+import { EINTR, POLLIN, poll, pollOne, uvLoop } from '../posix/index.js'
 import { EXHAUSTED, EXHAUSTED_PAUSE_MS, type Listener, STOPPED } from '../socket/index.js'
 import type { BoundedQueue } from '../sync/index.js'
 import { Turn } from './turn.js'
@@ -96,7 +96,7 @@ export class BlockingThread {
   async staysOn(connection: Connection, rival: Rival): Promise<boolean> {
     const pair = this.#pair
     while (!connection.closed) {
-      if (rival.stopping) return pollOne(connection.fd, POLLIN, QUIET_MS) > 0
+      if (rival.stopping) return sends(connection.fd, QUIET_MS)
       pair.set([connection.fd, POLLIN, rival.fd, POLLIN])
       this.#service.rest()
       const ready = poll(pair, 2, milliseconds(Math.min(this.#patience(), connection.patience)))
@@ -104,8 +104,7 @@ export class BlockingThread {
       if (ready > 0 && pair[1] >>> 16 !== 0) return true
       if (ready > 0 && pair[3] >>> 16 !== 0) {
         if (rival.stopping) continue
-        const moment = connection.fresh ? connection.patience : QUIET_MS
-        return pollOne(connection.fd, POLLIN, milliseconds(moment)) > 0
+        return sends(connection.fd, connection.fresh ? connection.patience : QUIET_MS)
       }
       if (connection.expired) return false
       if (ready === 0) await this.#breathe()
@@ -136,6 +135,15 @@ export class BlockingThread {
     await this.#turn.take()
     this.#lastTurn = performance.now()
   }
+}
+
+/** Waits for a client to send, or leave, for so many milliseconds, through the signals by which the host wakes a process. */
+function sends(fd: number, ms: number): boolean {
+  const end = performance.now() + ms
+  let ready: number
+  do ready = pollOne(fd, POLLIN, milliseconds(Math.max(0, end - performance.now())))
+  while (ready === -EINTR)
+  return ready > 0
 }
 
 /** What poll(2) takes for a time that may be endless. */

@@ -8,6 +8,7 @@
  * Each row is written by the parent before the fork and after the child's end, and by the child in between.
  */
 
+import { access } from 'node:fs'
 import { constants } from 'node:os'
 import { ACCEPTED, CLOSED_COUNT, COUNTERS, LOST, type Service } from '../connection/index.js'
 import {
@@ -29,8 +30,8 @@ import {
   SIG_BLOCK,
   setParentDeathSignal,
   setThreadName,
-  signalUnblocker,
   signalfd,
+  signalUnblocker,
   sigprocmask,
   uvLoop,
   waitpid,
@@ -68,8 +69,12 @@ const SCAN_MS = 500
 /** Children that may die one after the other over a connection before it is given up. */
 const MOST_FORKS = 5
 
+/** Clients that the parent plays for itself before it forks: by then V8 has compiled what it will, and knows the shapes. */
+const WARMING_ROUNDS = 100
+
 /** Milliseconds for which a child that has served its client goes on with what its handlers left behind. */
 const LEFT_BEHIND_MS = 10_000
+const LEFT_BEHIND_LOOK_MS = 5
 
 /** What {@link Children} needs of a role's context. */
 export interface Parent {
@@ -130,6 +135,7 @@ export class Children {
       },
     }
     prepareFork()
+    Object.defineProperty(process, 'pid', { get: getpid, enumerable: true, configurable: true }) // node's is the parent's
     this.#catchExits()
   }
 
@@ -171,7 +177,6 @@ export class Children {
 
   /** Forks a child for a connection: returns twice, true in the child. */
   fork(fd: number): boolean {
-    if (++forks % Number(process.env.MINOR ?? 1e9) === 0) (globalThis as any).gc({ type: 'minor' })
     const row = this.#freeRows.pop()!
     const { states } = this.#parent.children
     Atomics.store(states, row, FORKED) // the child finds it so
@@ -201,8 +206,12 @@ export class Children {
       _exit(0)
     }
     if (this.#wasAlive || !(this.#loop?.alive ?? false)) end()
-    process.once('beforeExit', end)
-    setTimeout(end, LEFT_BEHIND_MS).unref()
+    // Not by 'beforeExit': node first waits for tasks of V8, which nobody in a child runs.
+    const givesUpAt = performance.now() + LEFT_BEHIND_MS
+    setInterval(() => {
+      // While timers are run libuv does not count them, so it tells of everything else.
+      if (!(this.#loop!.alive || hasTimers()) || performance.now() >= givesUpAt) end()
+    }, LEFT_BEHIND_LOOK_MS)
     return new Promise(() => {})
   }
 
@@ -229,8 +238,9 @@ export class Children {
   /** Runs when nothing is left to do but to give libuv a turn: a child whose handlers never wait does not come so far. */
   readonly #forkLoop = (): void => {
     if (this.#row < 0) return
+    this.#loop?.fork() // first: until then libuv's epoll is the parent's too, and would lose what is closed here
     this.#turn?.close() // it is the parent's
-    this.#loop?.fork()
+    access('/', () => {}) // what libuv's threads finished before this told the parent's loop; with this they tell all anew
   }
 
   /** Has all that a child runs compiled before the first is forked, by doing in the parent what does no harm there. */
@@ -243,7 +253,7 @@ export class Children {
       process.nextTick(this.#forkLoop)
       close(-1)
     }
-    await warmUp(service, listener, Number(process.env.WARM ?? 100), rehearse)
+    await warmUp(service, listener, WARMING_ROUNDS, rehearse)
     service.counters = counters
     children.states[0] = FREE
     sigprocmask(SIG_BLOCK, [SIGCHLD])
@@ -319,7 +329,7 @@ export class Children {
 
   #scan(): void {
     this.#scannedAt = performance.now()
-    this.#charges.forEach((charge, row) => charge !== undefined && this.#reap(row))
+    for (let row = 0; row < this.#charges.length; row++) if (this.#charges[row] !== undefined) this.#reap(row)
   }
 
   /** Collects a child if it has ended, and what it leaves. */
@@ -376,10 +386,14 @@ export class Children {
   }
 }
 
+/** Whether there are timers besides the one that asks. */
+function hasTimers(): boolean {
+  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length > 1
+}
+
 const NOHANG = { nohang: true } as const
 
 function wordsFor({ code, signal }: Ended): string {
   if (signal === undefined) return `ended with code ${code}`
   return `was killed by ${Object.entries(constants.signals).find(([, number]) => number === signal)?.[0] ?? signal}`
 }
-let forks = 0

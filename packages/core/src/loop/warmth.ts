@@ -3,7 +3,6 @@
  * first child, by serving clients that are not there.
  */
 
-import { setFlagsFromString } from 'node:v8'
 import { Connection, Service } from '../connection/index.js'
 import { close, eventfd, formatAddress, send, socketpair } from '../posix/index.js'
 import type { Listener } from '../socket/index.js'
@@ -36,8 +35,6 @@ export async function warmUp(
     connection.close()
   }
   close(rival.fd)
-  for (const f of (process.env.AFTER ?? '').split(' ').filter(Boolean)) setFlagsFromString(f)
-  ;(globalThis as { gc?: () => void }).gc?.()
 }
 
 function never(): boolean {

@@ -42,21 +42,29 @@ describe('the control block', () => {
     }
   })
 
-  it.each([1, 2, 3, 8])('keeps the cells of %d children apart from those of the units, and clears a unit alone', (children) => {
-    const control = Control.create(2, false, children)
-    const { crowded, states, counters } = control.children
-    expect([crowded.length, states.length, counters.length]).toEqual([1, children, children * 7])
-    crowded.fill(1)
-    states.fill(2)
-    counters.fill(3)
-    for (let i = 0; i < 2; i++) expect(Object.values(control.unit(i).counts()).every((count) => count === 0)).toBe(true)
-    expect(control.phase).toBe(0)
-    control.unit(1).identify(1, 2)
-    control.unit(1).counters.fill(4)
-    control.unit(1).clear()
-    expect([control.unit(1).pid, control.unit(1).counts().requests]).toEqual([0, 0])
-    expect([...crowded, ...states, ...counters]).toEqual([1, ...Array(children).fill(2), ...Array(children * 7).fill(3)])
-  })
+  it.each([1, 2, 3, 8])(
+    'keeps the cells of %d children apart from those of the units, and clears a unit alone',
+    (children) => {
+      const control = Control.create(2, false, children)
+      const { crowded, states, counters } = control.children
+      expect([crowded.length, states.length, counters.length]).toEqual([1, children, children * 7])
+      crowded.fill(1)
+      states.fill(2)
+      counters.fill(3)
+      for (let i = 0; i < 2; i++)
+        expect(Object.values(control.unit(i).counts()).every((count) => count === 0)).toBe(true)
+      expect(control.phase).toBe(0)
+      control.unit(1).identify(1, 2)
+      control.unit(1).counters.fill(4)
+      control.unit(1).clear()
+      expect([control.unit(1).pid, control.unit(1).counts().requests]).toEqual([0, 0])
+      expect([...crowded, ...states, ...counters]).toEqual([
+        1,
+        ...Array(children).fill(2),
+        ...Array(children * 7).fill(3),
+      ])
+    },
+  )
 
   it('is one for all threads', async () => {
     const control = Control.create(3, false)

@@ -64,6 +64,13 @@ describe('open', () => {
     expect(error.port).toBe(address.family !== 'unix' && address.port)
   })
 
+  it('lets others follow on its port, but is refused where somebody is first', () => {
+    const { address } = open({ reusePort: 'first' })
+    expect(open({ address, reusePort: true }).address).toEqual(address)
+    expect(() => open({ address, reusePort: 'first' })).toThrow(expect.objectContaining({ code: 'EADDRINUSE' }))
+    expect(() => open({ address })).toThrow(expect.objectContaining({ code: 'EADDRINUSE' }))
+  })
+
   it('shares a port among sockets that all ask to', () => {
     const { address } = open({ reusePort: true })
     expect(open({ address, reusePort: true }).address).toEqual(address)
