@@ -11,6 +11,7 @@ import { write } from '../posix/index.js'
 import { ConnectionTable } from '../socket/index.js'
 import { COUNTERS, ERRORS } from './counters.js'
 import { DEFAULT_TIMEOUTS, type Timeouts } from './timeouts.js'
+import { type Transport, transportOfCalls } from './transport.js'
 
 /** An app: what a fetch handler's default export is on every platform that has one. */
 export interface FetchApp {
@@ -64,6 +65,8 @@ export class Service implements HttpContext {
   readonly buffer: Buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES)
   readonly output: Output = new Output()
   readonly date: DateField = new DateField(Date.now())
+  /** How the connections of this thread send and end; set before the first of them. */
+  transport: Transport = transportOfCalls
   /** Milliseconds on the clock of the connection table (monotonic, wrapping at 2^31), as of the last {@link tick}. */
   now = 0
   /** True once handlers have run since whoever resets it last gave the thread's event loop a turn. */
