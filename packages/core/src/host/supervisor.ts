@@ -232,6 +232,7 @@ export class Supervisor {
     let lost = 0
     for (const fd of table.ownedBy(seat.plan.boot.unit + 1)) {
       table.leave(fd)
+      shutdown(fd, SHUT_RDWR) // a ring of io_uring that its thread left behind may hold the socket open
       close(fd)
       seat.cells.counters[CLOSED_COUNT]++
       lost++
@@ -255,7 +256,10 @@ export class Supervisor {
     clearInterval(this.#waker)
     clearTimeout(this.#deadline)
     process.off('exit', this.#onExit)
-    if (this.#listening) this.#options.listener.close()
+    if (this.#listening) {
+      this.#options.listener.refuse() // likewise
+      this.#options.listener.close()
+    }
     this.#listening = false
     this.#seats[0].cells.counters[CLOSED_COUNT] += this.#options.table.closeAll()
     for (const { plan } of this.#seats) if (plan.boot.stopFd >= 0) close(plan.boot.stopFd)

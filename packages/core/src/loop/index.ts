@@ -9,7 +9,7 @@ export {
   relaySignals,
   stopLoop,
 } from './event-loop.js'
-export { NestedLibuv } from './libuv.js'
+export { NestedLibuv, type Watcher } from './libuv.js'
 export { Mailbox, type Task } from './mailbox.js'
 export { Attendant, Lot, openLot } from './parking.js'
 export type { Timer } from './timer-heap.js'

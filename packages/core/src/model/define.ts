@@ -3,7 +3,7 @@
 import { type Roles, registerRoles } from '../host/index.js'
 import { isSupported, platformName } from '../posix/index.js'
 import { COMMON_OPTIONS, type CommonOptions } from './common-options.js'
-import type { OptionSpecs } from './options.js'
+import { defaultsOf, type OptionSpecs } from './options.js'
 import { type ServeOptions, type Server, startServer } from './server.js'
 
 /** The families of models, each a package. */
@@ -20,6 +20,8 @@ export interface Definition<Options, Shared> {
   readonly needs?: readonly string[]
   /** Why the model cannot run on this machine; undefined where it can. Default: it can wherever koffi and its calls are. */
   readonly missing?: () => string | undefined
+  /** Names the mechanism that is in use on this machine, where there are several. Default: there is one, and it is the model's name. */
+  readonly mechanism?: (options: Options) => string
   readonly options: OptionSpecs<Options>
   /** Makes what the roles share, once a server, before they start. */
   readonly shared?: (options: Options) => Shared
@@ -40,6 +42,8 @@ export interface Model<Options> {
   readonly takesFunction: boolean
   /** Why the model cannot run on this machine; undefined where it can. */
   missing(): string | undefined
+  /** The mechanism that is in use on this machine with these options (default: the defaults), where there are several. */
+  mechanism(options?: Partial<Options>): string | undefined
   /**
    * Serves an app; resolves when connections are accepted and every role is ready.
    * @throws OptionError, PosixError (EADDRINUSE, …), UnsupportedError, or ServerError where a role does not start, as with
@@ -63,6 +67,7 @@ export function defineModel<Options extends object, Shared = undefined>(
     options: { ...definition.options, ...COMMON_OPTIONS } as OptionSpecs<Options & CommonOptions>,
     takesFunction: Object.values(roles).every((role) => role.place === 'thread or caller'),
     missing: () => (isSupported ? definition.missing?.() : `no system calls are known for ${platformName}`),
+    mechanism: (options = {}) => definition.mechanism?.({ ...defaultsOf(definition.options), ...options }),
     serve: (options) => startServer(model, meta.url, definition, options),
   }
   return model

@@ -39,6 +39,8 @@ export interface UnitStatistics extends Counts {
 /** What a server has done so far. */
 export interface Statistics extends Counts {
   readonly model: string
+  /** What does it, where the model has several mechanisms. */
+  readonly mechanism?: string
   /** Connections that are open now. */
   readonly active: number
   readonly restarts: number
@@ -75,6 +77,7 @@ export async function startServer<Options extends object, Shared>(
   checkApp(model, app, fetch)
   const address = await addressOf(host, port, path)
   const appAt = app === undefined ? undefined : appUrl(app)
+  const mechanism = model.mechanism(options)
 
   const { listener, shared, table, control, units } = assemble(model, moduleUrl, definition, options, address, appAt)
   if (fetch !== undefined) installFetchGlobals()
@@ -96,7 +99,8 @@ export async function startServer<Options extends object, Shared>(
     await ended.catch(() => {})
     throw error
   }
-  return serverOf(model.name, listener.address, supervisor, control, units, ended, options.drainTimeout)
+  const named: Named = { model: model.name, ...(mechanism === undefined ? {} : { mechanism }) }
+  return serverOf(named, listener.address, supervisor, control, units, ended, options.drainTimeout)
 }
 
 /** What a server consists of before anything runs. */
@@ -215,8 +219,10 @@ async function addressOf(host: string, port: number, path: string | undefined): 
   }
 }
 
+type Named = Pick<Statistics, 'model' | 'mechanism'>
+
 function serverOf(
-  model: string,
+  named: Named,
   address: SocketAddress,
   supervisor: Supervisor,
   control: Control,
@@ -230,18 +236,18 @@ function serverOf(
     return ended
   }
   return {
-    model,
+    model: named.model,
     url,
     address,
     ended,
-    stats: () => statisticsOf(model, control, units),
+    stats: () => statisticsOf(named, control, units),
     close,
     force: () => supervisor.force(),
     [Symbol.asyncDispose]: close,
   }
 }
 
-function statisticsOf(model: string, control: Control, plans: readonly UnitPlan[]): Statistics {
+function statisticsOf(named: Named, control: Control, plans: readonly UnitPlan[]): Statistics {
   const units = plans.map(({ boot }, index): UnitStatistics => {
     const cells = control.unit(index)
     const state = cells.state === READY ? 'ready' : cells.state === STARTING ? 'starting' : 'ended'
@@ -250,7 +256,7 @@ function statisticsOf(model: string, control: Control, plans: readonly UnitPlan[
   })
   const restarts = units.reduce((sum, unit) => sum + unit.restarts, 0)
   const sum = sumOf(units)
-  return { model, active: sum.accepted - sum.closed, ...sum, restarts, units }
+  return { ...named, active: sum.accepted - sum.closed, ...sum, restarts, units }
 }
 
 /** Closes what the roles share and can be closed: whoever is blocked on it wakes. */
