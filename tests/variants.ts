@@ -5,4 +5,8 @@ export interface Variant {
   readonly set: Readonly<Record<string, string | number>>
 }
 
-export const variants: readonly Variant[] = [{ model: 'epoll', set: { trigger: 'edge' } }]
+export const variants: readonly Variant[] = [
+  { model: 'epoll', set: { trigger: 'edge' } },
+  { model: 'proactor', set: { backend: 'aio' } },
+  { model: 'proactor', set: { backend: 'emulated' } },
+]

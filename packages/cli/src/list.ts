@@ -36,11 +36,14 @@ export interface ListEntry {
   readonly reason?: string
   /** Whether `serve({ fetch })` takes a function, or only `serve({ app })` a module. */
   readonly takesFunction: boolean
+  /** What does it on this machine, with default options, where the model has several mechanisms. */
+  readonly mechanism?: string
   readonly options: readonly object[]
 }
 
 export function entryOf(model: AnyModel): ListEntry {
   const reason = model.missing()
+  const mechanism = mechanismOf(model)
   return {
     name: model.name,
     package: packageOf(model),
@@ -50,15 +53,22 @@ export function entryOf(model: AnyModel): ListEntry {
     runs: reason === undefined,
     ...(reason === undefined ? {} : { reason }),
     takesFunction: model.takesFunction,
+    ...(mechanism === undefined ? {} : { mechanism }),
     options: Object.entries(model.options as Record<string, object>).map(([name, spec]) => ({ name, ...spec })),
   }
+}
+
+function mechanismOf(model: AnyModel): string | undefined {
+  return model.missing() === undefined ? model.mechanism() : undefined
 }
 
 function tableOf(models: readonly AnyModel[]): string {
   const width = Math.max(...models.map(({ name }) => name.length))
   const rows = models.map((model) => {
     const missing = model.missing()
-    return `${model.name.padEnd(width)}  ${model.summary}${missing === undefined ? '' : ` (not here: ${missing})`}\n`
+    const mechanism = mechanismOf(model)
+    const note = missing === undefined ? mechanism && ` (here: ${mechanism})` : ` (not here: ${missing})`
+    return `${model.name.padEnd(width)}  ${model.summary}${note ?? ''}\n`
   })
   return rows.join('')
 }
