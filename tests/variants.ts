@@ -7,6 +7,7 @@ export interface Variant {
 
 export const variants: readonly Variant[] = [
   { model: 'epoll', set: { trigger: 'edge' } },
+  { model: 'kqueue', set: { trigger: 'edge' } },
   { model: 'proactor', set: { backend: 'aio' } },
   { model: 'proactor', set: { backend: 'emulated' } },
 ]

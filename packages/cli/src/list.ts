@@ -34,16 +34,16 @@ export interface ListEntry {
   readonly runs: boolean
   /** Why it does not. */
   readonly reason?: string
+  /** Which of several ways provides the mechanism here; absent where there is one way, the real one. */
+  readonly mechanism?: string
   /** Whether `serve({ fetch })` takes a function, or only `serve({ app })` a module. */
   readonly takesFunction: boolean
-  /** What does it on this machine, with default options, where the model has several mechanisms. */
-  readonly mechanism?: string
   readonly options: readonly object[]
 }
 
 export function entryOf(model: AnyModel): ListEntry {
   const reason = model.missing()
-  const mechanism = mechanismOf(model)
+  const mechanism = reason === undefined ? model.mechanism() : undefined
   return {
     name: model.name,
     package: packageOf(model),
@@ -52,23 +52,18 @@ export function entryOf(model: AnyModel): ListEntry {
     needs: model.needs,
     runs: reason === undefined,
     ...(reason === undefined ? {} : { reason }),
-    takesFunction: model.takesFunction,
     ...(mechanism === undefined ? {} : { mechanism }),
+    takesFunction: model.takesFunction,
     options: Object.entries(model.options as Record<string, object>).map(([name, spec]) => ({ name, ...spec })),
   }
-}
-
-function mechanismOf(model: AnyModel): string | undefined {
-  return model.missing() === undefined ? model.mechanism() : undefined
 }
 
 function tableOf(models: readonly AnyModel[]): string {
   const width = Math.max(...models.map(({ name }) => name.length))
   const rows = models.map((model) => {
-    const missing = model.missing()
-    const mechanism = mechanismOf(model)
-    const note = missing === undefined ? mechanism && ` (here: ${mechanism})` : ` (not here: ${missing})`
-    return `${model.name.padEnd(width)}  ${model.summary}${note ?? ''}\n`
+    const { reason, mechanism } = entryOf(model)
+    const note = reason === undefined ? mechanism : `not here: ${reason}`
+    return `${model.name.padEnd(width)}  ${model.summary}${note === undefined ? '' : ` (${note})`}\n`
   })
   return rows.join('')
 }

@@ -65,8 +65,9 @@ function start(args: Args, settings: Readonly<Record<string, string>>): Promise<
   })
 }
 
-function announce({ url, model }: Server): void {
+function announce({ url, model, mechanism }: Server): void {
   process.stdout.write(`listening on ${url} (${model}, pid ${process.pid})\n`)
+  if (mechanism !== undefined) process.stdout.write(`${model}: ${mechanism}\n`)
 }
 
 /** Milliseconds that a start gets to come to its end once it is no longer wanted. */

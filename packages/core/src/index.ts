@@ -8,7 +8,10 @@
 export { APP, CLOSED, Connection, ConnectionSet, type FetchApp, Service, type Waiting } from './connection/index.js'
 export {
   type Demultiplexer,
+  describeKqueue,
   EpollDemultiplexer,
+  type KqueueBackend,
+  KqueueDemultiplexer,
   PollDemultiplexer,
   READABLE,
   SelectDemultiplexer,

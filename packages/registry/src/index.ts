@@ -1,7 +1,7 @@
 /** The list of all models, one line each: the one place to which a new model is added. */
 
 import type { Model } from '@cs/core'
-import { epoll, poll, select } from '@cs/io-multiplexing'
+import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
 import { proactor } from '@cs/patterns'
 import { singleProcess } from '@cs/process-models'
 import { threadPool } from '@cs/thread-models'
@@ -11,7 +11,7 @@ import { threadPool } from '@cs/thread-models'
 export type AnyModel = Model<any>
 
 /** The models in the order in which one should read them. */
-export const models: readonly AnyModel[] = [singleProcess, threadPool, select, poll, epoll, proactor]
+export const models: readonly AnyModel[] = [singleProcess, threadPool, select, poll, epoll, kqueue, proactor]
 
 /** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */
 export function findModel(name: string): AnyModel | undefined {

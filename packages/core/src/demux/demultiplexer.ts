@@ -18,8 +18,9 @@
  * reported, so whoever is told reads, writes or accepts until EAGAIN, or asks to be told again with `modify`.
  * A descriptor with an error or a hang-up is reported as readable and writable, as far as somebody is interested and more where
  * the system call cannot help it, so that whoever reads or writes next meets the error.
- * A descriptor that is closed while it is watched, though nobody told, is not reported any more; neither is one that was not
- * open when it was added, unless add says so at once (epoll: PosixError EBADF).
+ * A descriptor that is closed while it is watched, though nobody told, is not reported any more. One that is not open when it
+ * is added is refused by epoll (PosixError EBADF); by select and poll it is never reported; kqueue takes changes with the next
+ * wait, which reports once, as ready for all that it was to be watched for, what cannot be watched.
  * A descriptor from `limit` on cannot be watched: add throws RangeError.
  * A demultiplexer is used by one thread; of epoll, `add`, `modify` and `remove` may come from any.
  */

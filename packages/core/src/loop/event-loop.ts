@@ -19,6 +19,7 @@
 import {
   type Demultiplexer,
   EpollDemultiplexer,
+  KqueueDemultiplexer,
   PollDemultiplexer,
   SelectDemultiplexer,
   type Trigger,
@@ -31,12 +32,12 @@ import { Mailbox } from './mailbox.js'
 import { type Timer, TimerHeap } from './timer-heap.js'
 
 /** Which system call a loop waits in. */
-export type DemultiplexerName = 'select' | 'poll' | 'epoll'
+export type DemultiplexerName = 'select' | 'poll' | 'epoll' | 'kqueue'
 
 export interface EventLoopSettings {
-  /** Default: 'epoll' where there is one, else 'poll'. */
+  /** Default: 'epoll' on Linux, else 'kqueue'. */
   readonly demultiplexer?: DemultiplexerName
-  /** Default: 'level'; 'edge' with epoll only. */
+  /** Default: 'level'; 'edge' with epoll and kqueue only. */
   readonly trigger?: Trigger
   /** How other threads end the wait. Default: 'eventfd' where there is one, else 'pipe'. */
   readonly wakeup?: WakeupKind
@@ -328,8 +329,9 @@ function demultiplexer(settings: EventLoopSettings): Demultiplexer {
   const { demultiplexer: name = DEFAULT_DEMULTIPLEXER, trigger = 'level', wakeup } = settings
   const given = wakeup === undefined ? {} : { wakeup }
   if (name === 'epoll') return new EpollDemultiplexer({ trigger, ...given })
-  if (trigger === 'edge') throw new RangeError(`${name}(2) knows no edges: use epoll`)
+  if (name === 'kqueue') return new KqueueDemultiplexer({ trigger, ...given })
+  if (trigger === 'edge') throw new RangeError(`${name}(2) knows no edges: use epoll or kqueue`)
   return name === 'poll' ? new PollDemultiplexer(given) : new SelectDemultiplexer(given)
 }
 
-const DEFAULT_DEMULTIPLEXER: DemultiplexerName = process.platform === 'linux' ? 'epoll' : 'poll'
+const DEFAULT_DEMULTIPLEXER: DemultiplexerName = process.platform === 'linux' ? 'epoll' : 'kqueue'

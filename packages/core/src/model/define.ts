@@ -3,7 +3,7 @@
 import { type Roles, registerRoles } from '../host/index.js'
 import { isSupported, platformName } from '../posix/index.js'
 import { COMMON_OPTIONS, type CommonOptions } from './common-options.js'
-import { defaultsOf, type OptionSpecs } from './options.js'
+import { checkOptions, type OptionSpecs } from './options.js'
 import { type ServeOptions, type Server, startServer } from './server.js'
 
 /** The families of models, each a package. */
@@ -20,7 +20,10 @@ export interface Definition<Options, Shared> {
   readonly needs?: readonly string[]
   /** Why the model cannot run on this machine; undefined where it can. Default: it can wherever koffi and its calls are. */
   readonly missing?: () => string | undefined
-  /** Names the mechanism that is in use on this machine, where there are several. Default: there is one, and it is the model's name. */
+  /**
+   * Which of several ways provides the mechanism on this machine, in words: 'emulated over epoll'. Default: there is one way,
+   * the real one.
+   */
   readonly mechanism?: (options: Options) => string
   readonly options: OptionSpecs<Options>
   /** Makes what the roles share, once a server, before they start. */
@@ -42,8 +45,8 @@ export interface Model<Options> {
   readonly takesFunction: boolean
   /** Why the model cannot run on this machine; undefined where it can. */
   missing(): string | undefined
-  /** The mechanism that is in use on this machine with these options (default: the defaults), where there are several. */
-  mechanism(options?: Partial<Options>): string | undefined
+  /** Which of several ways provides the mechanism with the options' defaults; undefined where there is one way. */
+  mechanism(): string | undefined
   /**
    * Serves an app; resolves when connections are accepted and every role is ready.
    * @throws OptionError, PosixError (EADDRINUSE, …), UnsupportedError, or ServerError where a role does not start, as with
@@ -66,8 +69,8 @@ export function defineModel<Options extends object, Shared = undefined>(
     needs,
     options: { ...definition.options, ...COMMON_OPTIONS } as OptionSpecs<Options & CommonOptions>,
     takesFunction: Object.values(roles).every((role) => role.place === 'thread or caller'),
+    mechanism: () => definition.mechanism?.(checkOptions(definition.options, {}, name)),
     missing: () => (isSupported ? definition.missing?.() : `no system calls are known for ${platformName}`),
-    mechanism: (options = {}) => definition.mechanism?.({ ...defaultsOf(definition.options), ...options }),
     serve: (options) => startServer(model, meta.url, definition, options),
   }
   return model

@@ -45,12 +45,6 @@ export function choice<T extends string>(
   return { type: 'choice', description, ...settings }
 }
 
-/** The default of each option. */
-export function defaultsOf<Options>(specs: OptionSpecs<Options>): Options {
-  const entries = Object.entries(specs) as [string, OptionSpec<unknown>][]
-  return Object.fromEntries(entries.map(([name, spec]) => [name, spec.default])) as Options
-}
-
 /**
  * Checks values against their descriptions and fills in defaults. Strings are taken as on a command line.
  * @throws OptionError that names the option, the value and what is allowed

@@ -39,8 +39,8 @@ export interface UnitStatistics extends Counts {
 /** What a server has done so far. */
 export interface Statistics extends Counts {
   readonly model: string
-  /** What does it, where the model has several mechanisms. */
-  readonly mechanism?: string
+  /** Which of several ways provides the model's mechanism, in words; undefined where there is one way. */
+  readonly mechanism: string | undefined
   /** Connections that are open now. */
   readonly active: number
   readonly restarts: number
@@ -50,6 +50,8 @@ export interface Statistics extends Counts {
 /** A running server. */
 export interface Server {
   readonly model: string
+  /** See {@link Statistics.mechanism}. */
+  readonly mechanism: string | undefined
   /** `http://host:port`, or `unix:path`. */
   readonly url: string
   readonly address: SocketAddress
@@ -77,7 +79,6 @@ export async function startServer<Options extends object, Shared>(
   checkApp(model, app, fetch)
   const address = await addressOf(host, port, path)
   const appAt = app === undefined ? undefined : appUrl(app)
-  const mechanism = model.mechanism(options)
 
   const { listener, shared, table, control, units } = assemble(model, moduleUrl, definition, options, address, appAt)
   if (fetch !== undefined) installFetchGlobals()
@@ -99,8 +100,8 @@ export async function startServer<Options extends object, Shared>(
     await ended.catch(() => {})
     throw error
   }
-  const named: Named = { model: model.name, ...(mechanism === undefined ? {} : { mechanism }) }
-  return serverOf(named, listener.address, supervisor, control, units, ended, options.drainTimeout)
+  const mechanism = definition.mechanism?.(options)
+  return serverOf(model.name, mechanism, listener.address, supervisor, control, units, ended, options.drainTimeout)
 }
 
 /** What a server consists of before anything runs. */
@@ -219,10 +220,9 @@ async function addressOf(host: string, port: number, path: string | undefined): 
   }
 }
 
-type Named = Pick<Statistics, 'model' | 'mechanism'>
-
 function serverOf(
-  named: Named,
+  model: string,
+  mechanism: string | undefined,
   address: SocketAddress,
   supervisor: Supervisor,
   control: Control,
@@ -236,18 +236,24 @@ function serverOf(
     return ended
   }
   return {
-    model: named.model,
+    model,
+    mechanism,
     url,
     address,
     ended,
-    stats: () => statisticsOf(named, control, units),
+    stats: () => statisticsOf(model, mechanism, control, units),
     close,
     force: () => supervisor.force(),
     [Symbol.asyncDispose]: close,
   }
 }
 
-function statisticsOf(named: Named, control: Control, plans: readonly UnitPlan[]): Statistics {
+function statisticsOf(
+  model: string,
+  mechanism: string | undefined,
+  control: Control,
+  plans: readonly UnitPlan[],
+): Statistics {
   const units = plans.map(({ boot }, index): UnitStatistics => {
     const cells = control.unit(index)
     const state = cells.state === READY ? 'ready' : cells.state === STARTING ? 'starting' : 'ended'
@@ -256,7 +262,7 @@ function statisticsOf(named: Named, control: Control, plans: readonly UnitPlan[]
   })
   const restarts = units.reduce((sum, unit) => sum + unit.restarts, 0)
   const sum = sumOf(units)
-  return { ...named, active: sum.accepted - sum.closed, ...sum, restarts, units }
+  return { model, mechanism, active: sum.accepted - sum.closed, ...sum, restarts, units }
 }
 
 /** Closes what the roles share and can be closed: whoever is blocked on it wakes. */

@@ -77,9 +77,15 @@ export function epoll_ctl(epfd: number, op: number, fd: number, events: number, 
 
 /**
  * Waits until something is ready and fills `events`; returns how many, 0 after `timeoutMs` (-1: for ever, 0: not at
- * all), or
- * a negative errno. Any thread, each with EpollEvents of its own. man 2 epoll_wait
+ * all), or a negative errno. Any thread, each with EpollEvents of its own. man 2 epoll_wait
+ *
+ * @param most how many events are told at most, from 1 to the capacity (default)
  */
-export function epoll_wait(epfd: number, events: EpollEvents, timeoutMs: number): number {
-  return outcome(c.epoll_wait(descriptor(epfd), events.words, events.capacity, timeout(timeoutMs)))
+export function epoll_wait(
+  epfd: number,
+  events: EpollEvents,
+  timeoutMs: number,
+  most: number = events.capacity,
+): number {
+  return outcome(c.epoll_wait(descriptor(epfd), events.words, Math.min(most, events.capacity), timeout(timeoutMs)))
 }

@@ -35,6 +35,8 @@ export const ENOMEM: number = errno.ENOMEM
 export const ENOSYS: number = errno.ENOSYS
 export const ENOTCONN: number = errno.ENOTCONN
 export const ENOTSOCK: number = errno.ENOTSOCK
+export const ENOTSUP: number = errno.ENOTSUP
+export const ENOTTY: number = errno.ENOTTY
 export const EPERM: number = errno.EPERM
 export const EPIPE: number = errno.EPIPE
 export const EPROTO: number = errno.EPROTO
@@ -80,6 +82,7 @@ const advice: Readonly<Record<string, string>> = {
   ENOBUFS: 'no memory is left for sockets: close some, or raise net.ipv4.tcp_mem',
   ENOTSOCK: 'the descriptor is not a socket',
   ENOTCONN: 'the socket is not connected',
+  ENOTSUP: 'this system cannot do what was asked, or not on this descriptor',
   ENOSYS: 'this kernel lacks the call, or a seccomp filter forbids it',
   ESRCH: 'no such process or thread: it may have ended',
 }

@@ -40,7 +40,7 @@ type CFunction = (...args: unknown[]) => number
 type Table = Record<string, CFunction>
 
 let koffi: Koffi | undefined
-let library: Library | undefined
+const libraries = new Map<string | null, Library>()
 const binders: (() => CFunction)[] = []
 
 function load(): Koffi {
@@ -54,37 +54,57 @@ function load(): Koffi {
   return koffi
 }
 
-function find(prototype: string): CFunction {
-  library ??= load().load(null)
+function open(name: string | null): Library {
+  const known = libraries.get(name)
+  if (known !== undefined) return known
+  const koffi = load()
   try {
-    return library.func(prototype)
+    const library = koffi.load(name)
+    libraries.set(name, library)
+    return library
+  } catch (cause) {
+    throw new UnsupportedError(String(name), 'the library is not installed', { cause })
+  }
+}
+
+function find(prototype: string, library: string | null): CFunction {
+  const exports = open(library)
+  try {
+    return exports.func(prototype)
   } catch (cause) {
     const name = /(\w+)\(/.exec(prototype)?.[1]
-    throw new UnsupportedError(`${name}()`, 'the C library and node do not export it', { cause })
+    throw new UnsupportedError(
+      `${name}()`,
+      library === null ? 'the C library and node do not export it' : `${library} does not export it`,
+      { cause },
+    )
   }
 }
 
 /**
  * Declares C functions by their prototypes; each is looked up at its first call, which throws UnsupportedError where the
  * platform lacks it, and then stands in the table itself, so that a later call costs one property load more than koffi's.
+ *
+ * @param library the shared library that has them, loaded by the first call; default: what the process has loaded already
  */
 export function declare<const T extends Readonly<Record<string, string>>>(
   prototypes: T,
+  library: string | null = null,
 ): { readonly [K in keyof T]: Prototype<T[K]> } {
   const table: Table = {}
   for (const [name, prototype] of Object.entries(prototypes)) {
     const bind = () => {
-      table[name] = find(prototype)
+      table[name] = find(prototype, library)
       return table[name]
     }
     table[name] = (...args) => bind()(...args)
-    binders.push(bind)
+    if (library === null) binders.push(bind) // a library of its own is loaded for who asks for it, not by bindAll
   }
   return table as { readonly [K in keyof T]: Prototype<T[K]> }
 }
 
 /**
- * Looks up every function declared so far that this platform has. A forked child would otherwise do it anew each time, and a
+ * Looks up every function of the process declared so far that this platform has. A forked child would otherwise do it anew each time, and a
  * worker thread must not be terminated while koffi does it: koffi then ends the whole process.
  */
 export function bindAll(): void {

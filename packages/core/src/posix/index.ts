@@ -15,9 +15,13 @@ export * from './epoll.js'
 export * from './errors.js'
 export { bindAll } from './ffi.js'
 export * from './file.js'
+export * from './inotify.js'
 export * from './io_uring.js'
+export * from './ioctl.js'
 export { IOV_MAX } from './iovec.js'
+export * from './kqueue.js'
 export * from './memory.js'
+export * from './pidfd.js'
 export * from './pipe.js'
 export { isSupported, platformName } from './platform.js'
 export * from './poll.js'
@@ -29,6 +33,7 @@ export {
   bind,
   connect,
   getpeername,
+  getSendBuffer,
   getSocketError,
   getsockname,
   getsockoptInt,
@@ -63,4 +68,5 @@ export {
   socket,
   TCP_NODELAY,
 } from './socket.js'
+export * from './timerfd.js'
 export * from './uv.js'

@@ -60,6 +60,8 @@ export interface Platform {
   readonly F_DUPFD_CLOEXEC: number
   readonly RLIMIT_NOFILE: number
   readonly MAP_ANONYMOUS: number
+  readonly FIONREAD: number
+  readonly TIOCOUTQ: number
   readonly POLLRDHUP: number
   readonly SIG_BLOCK: number
   readonly SIG_UNBLOCK: number
@@ -102,6 +104,8 @@ const linuxX64: Platform = {
   F_DUPFD_CLOEXEC: 1030,
   RLIMIT_NOFILE: 7,
   MAP_ANONYMOUS: 0x20,
+  FIONREAD: 0x541b,
+  TIOCOUTQ: 0x5411,
   POLLRDHUP: 0x2000,
   SIG_BLOCK: 0,
   SIG_UNBLOCK: 1,
@@ -143,6 +147,8 @@ const darwin: Platform = {
   F_DUPFD_CLOEXEC: 67,
   RLIMIT_NOFILE: 8,
   MAP_ANONYMOUS: 0x1000,
+  FIONREAD: 0x4004667f,
+  TIOCOUTQ: 0x40047473,
   POLLRDHUP: 0,
   SIG_BLOCK: 1,
   SIG_UNBLOCK: 2,

@@ -9,6 +9,7 @@ const c = declare({
   fork: 'int fork()',
   _exit: 'void _exit(int code)',
   waitpid: 'int waitpid(int pid, void* status, int options)',
+  waitid: 'int waitid(int type, uint32_t id, void* info, int options)',
   kill: 'int kill(int pid, int signal)',
   tgkill: 'int tgkill(int pid, int tid, int signal)',
   getpid: 'int getpid()',
@@ -139,6 +140,32 @@ function describe(pid: number, status: number): Ended {
   const signal = status & 0x7f // WTERMSIG
   return signal === 0 ? { pid, code: (status >> 8) & 0xff } : { pid, signal }
 }
+
+const P_PID = 1
+const WEXITED = 4
+const WNOWAIT = 0x1000000
+const CLD_EXITED = 1
+const CLD_DUMPED = 3
+const CORE_DUMPED = 0x80
+
+// siginfo_t of Linux for SIGCHLD, by 32-bit words: si_code at 2, si_pid at 4, si_status at 6.
+const childInfo = new Int32Array(32)
+
+/**
+ * Looks at how a child ended and leaves it to be collected by `waitpid`: its wait status as waitpid(2) fills it,
+ * STILL_RUNNING, or a negative errno (-ECHILD: no such child, or collected already). Linux. Any thread. man 2 waitid
+ */
+export function peekExitStatus(pid: number): number {
+  childInfo.fill(0)
+  const result = outcome(c.waitid(P_PID, integer(pid, 'pid'), childInfo, WEXITED | WNOHANG | WNOWAIT))
+  if (result < 0) return result
+  const [code, told, status] = [childInfo[2] as number, childInfo[4] as number, childInfo[6] as number]
+  if (told === 0) return STILL_RUNNING
+  return code === CLD_EXITED ? (status & 0xff) << 8 : status | (code === CLD_DUMPED ? CORE_DUMPED : 0)
+}
+
+/** What `peekExitStatus` says of a child that has not ended; no errno of waitid. */
+export const STILL_RUNNING: number = -1
 
 /**
  * Sends a signal to a process (pid > 0), its own group (0) or a group (-pgid); 0 only asks. man 2 kill @throws

@@ -293,6 +293,11 @@ export function setReceiveBuffer(fd: number, bytes: number): void {
   setsockoptInt(fd, SOL_SOCKET, platform.SO_RCVBUF, bytes)
 }
 
+/** Returns the size of the send buffer in bytes, as the kernel counts it. Any thread. man 7 socket, SO_SNDBUF @throws PosixError */
+export function getSendBuffer(fd: number): number {
+  return getsockoptInt(fd, SOL_SOCKET, platform.SO_SNDBUF)
+}
+
 /** Sizes the send buffer, in bytes; Linux doubles it and cuts it at net.core.wmem_max. man 7 socket, SO_SNDBUF */
 export function setSendBuffer(fd: number, bytes: number): void {
   setsockoptInt(fd, SOL_SOCKET, platform.SO_SNDBUF, bytes)

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads'
 import {
   type Demultiplexer,
   EpollDemultiplexer,
+  KqueueDemultiplexer,
   PollDemultiplexer,
   READABLE,
   SelectDemultiplexer,
@@ -29,6 +30,12 @@ const backends: readonly Backend[] = [
     name: 'epoll, edge',
     source: `new EpollDemultiplexer({ trigger: 'edge' })`,
     make: (wakeup) => new EpollDemultiplexer(given({ wakeup, trigger: 'edge' as const })),
+  },
+  { name: 'kqueue', source: 'new KqueueDemultiplexer()', make: (wakeup) => new KqueueDemultiplexer(given({ wakeup })) },
+  {
+    name: 'kqueue, edge',
+    source: `new KqueueDemultiplexer({ trigger: 'edge' })`,
+    make: (wakeup) => new KqueueDemultiplexer(given({ wakeup, trigger: 'edge' as const })),
   },
 ]
 

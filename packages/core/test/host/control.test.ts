@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
+import { COUNTERS } from '@cs/core/connection'
 import { Control, ENDED, READY, STARTING } from '@cs/core/host'
 import { describe, expect, it, onTestFinished } from 'vitest'
 
@@ -35,7 +36,7 @@ describe('the control block', () => {
     for (let i = 0; i < units; i++) {
       const { pid, tid, state, restarts } = control.unit(i)
       expect({ pid, tid, state, restarts }).toEqual({ pid: i + 1, tid: i + 100, state: ENDED, restarts: i })
-      expect(Object.values(control.unit(i).counts())).toEqual(Array(6).fill(i + 1))
+      expect(Object.values(control.unit(i).counts())).toEqual(Array(COUNTERS).fill(i + 1))
     }
   })
 

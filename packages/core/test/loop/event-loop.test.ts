@@ -26,6 +26,8 @@ const demultiplexers: readonly EventLoopSettings[] = [
   { demultiplexer: 'poll' },
   { demultiplexer: 'epoll' },
   { demultiplexer: 'epoll', trigger: 'edge' },
+  { demultiplexer: 'kqueue' },
+  { demultiplexer: 'kqueue', trigger: 'edge' },
 ]
 
 describe.each(demultiplexers)('a loop on $demultiplexer $trigger', (settings) => {

@@ -17,6 +17,13 @@ const { threadPool } = (await import(MODELS['thread-pool'])) as { threadPool: An
 const { singleProcess } = (await import(MODELS['single-process'])) as { singleProcess: Any }
 const ALL = [epoll, threadPool, singleProcess] as const
 
+const multiplexing = (await import(new URL('index.js', MODELS.epoll).href)) as Record<string, Any>
+/** The models that run on the calling thread, with the options that choose another mechanism. */
+const ON_CALLER: readonly { name: string; model: Any; options: object }[] = [
+  ...Object.values(multiplexing).map((model) => ({ name: model.name, model, options: {} })),
+  { name: 'epoll, edge-triggered', model: epoll, options: { trigger: 'edge' } },
+]
+
 const portOf = (server: Server) => (server.address as { port: number }).port
 const app = appOf('default-object')
 
@@ -49,7 +56,7 @@ describe('the arguments of serve', () => {
     ],
     ['a port that is no number', { app, port: 'http' }, /option 'port' cannot be http/],
     ['a host that is none', { app, host: 'no.such.host.invalid' }, /option 'host' cannot be 'no.such.host.invalid'/],
-    ['an unknown option', { app, threds: 1 }, /epoll has no option 'threds'; it has: backlog, /],
+    ['an unknown option', { app, threds: 1 }, /epoll has no option 'threds'; it has: trigger, backlog, /],
     [
       'a value out of range',
       { app, backlog: 0 },
@@ -129,12 +136,13 @@ describe('what cannot be made', () => {
   })
 })
 
-describe('a function on the calling thread', () => {
+describe.each(ON_CALLER)('a function on the calling thread: $name', ({ model, options }) => {
   it('is served while the timers and a server of the process go on', async () => {
-    const server = await started(epoll, {
+    const server = await started(model, {
+      ...options,
       fetch: async (request: Request) => {
         await sleep(5)
-        return new Response(`epoll ${new URL(request.url).pathname}`)
+        return new Response(`it ${new URL(request.url).pathname}`)
       },
     })
     const own = createServer((_, response) => response.end('node:http')).listen(0, '127.0.0.1')
@@ -152,8 +160,8 @@ describe('a function on the calling thread', () => {
       ask((own.address() as AddressInfo).port, '/'),
     ])
     expect(answers.map((answer) => answer.slice(answer.lastIndexOf('\n') + 1))).toEqual([
-      'epoll /1',
-      'epoll /2',
+      'it /1',
+      'it /2',
       expect.stringContaining('node:http') as string,
     ])
     await until(() => ticks > 3)
@@ -162,7 +170,7 @@ describe('a function on the calling thread', () => {
 
   it('gives every descriptor back when it is closed', async () => {
     const once = async () => {
-      const server = await epoll.serve({ fetch: () => new Response('ok') })
+      const server = await model.serve({ ...options, fetch: () => new Response('ok') })
       expect(await ask(portOf(server), '/')).toContain('ok')
       await server.close()
       await setImmediate()
@@ -174,7 +182,9 @@ describe('a function on the calling thread', () => {
     for (let i = 0; i < 3; i++) await until(() => descriptors() <= before)
     expect(await once()).toBeLessThanOrEqual(before)
   })
+})
 
+describe('a server', () => {
   it('is closed by `await using`', async () => {
     const server = await epoll.serve({ fetch: () => new Response('ok') })
     await server[Symbol.asyncDispose]()
