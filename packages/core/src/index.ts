@@ -7,7 +7,10 @@
  */
 export { APP, CLOSED, Connection, ConnectionSet, type FetchApp, Service, type Waiting } from './connection/index.js'
 export {
+  DEFAULT_DEMULTIPLEXER,
+  DEMULTIPLEXERS,
   type Demultiplexer,
+  type DemultiplexerName,
   describeKqueue,
   EpollDemultiplexer,
   type KqueueBackend,
@@ -16,10 +19,21 @@ export {
   READABLE,
   SelectDemultiplexer,
   type Trigger,
+  Wakeup,
+  type WakeupKind,
   WRITABLE,
 } from './demux/index.js'
 export { onProcess, onThread, onThreadOrCaller, type RoleContext, ServerError } from './host/index.js'
-export { Attendant, BlockingThread, Door, Lot, NestedLibuv, openLot } from './loop/index.js'
+export {
+  Attendant,
+  BlockingThread,
+  Door,
+  EventLoop,
+  Lot,
+  NestedLibuv,
+  openLot,
+  type Timer,
+} from './loop/index.js'
 export * from './model/index.js'
 export { close, PosixError, UnsupportedError } from './posix/index.js'
 export {

@@ -25,9 +25,8 @@ export class ConnectionSet {
     return this.#size
   }
 
-  /** Enters a connection that was just accepted. */
-  open(fd: number): Connection {
-    const connection = Connection.accept(this.#service, fd)
+  /** Enters a connection that was just accepted here, or one that another thread has accepted. */
+  open(fd: number, connection: Connection = Connection.accept(this.#service, fd)): Connection {
     if (this.#connections[fd] === undefined) this.#size++
     this.#connections[fd] = connection
     return connection

@@ -50,7 +50,8 @@ const RECEIVE_BYTES = 64 * 1024
 
 /** What all connections of one thread share: the app, the buffers, the clock, the counters. Owner thread only. */
 export class Service implements HttpContext {
-  readonly app: FetchApp
+  /** Who answers; set, if at all, before the first connection. */
+  app: FetchApp
   readonly limits: HttpLimits
   readonly timeouts: Timeouts
   readonly table: ConnectionTable

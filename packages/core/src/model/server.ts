@@ -76,7 +76,7 @@ export async function startServer<Options extends object, Shared>(
   const missing = model.missing()
   if (missing !== undefined) throw new UnsupportedError(`the model ${model.name}`, missing)
   const options = checkOptions(model.options, rest, model.name)
-  checkApp(model, app, fetch)
+  checkApp(model.name, app, fetch, runsOnCaller(definition.roles as Roles, options))
   const address = await addressOf(host, port, path)
   const appAt = app === undefined ? undefined : appUrl(app)
 
@@ -190,16 +190,21 @@ function planOf(roles: Roles, options: unknown, onCaller: boolean): Planned[] {
   })
 }
 
-function checkApp(model: Pick<Model<unknown>, 'name' | 'takesFunction'>, app: unknown, fetch: unknown): void {
+/** Tells whether every unit that these options ask for can run on the calling thread. */
+export function runsOnCaller(roles: Roles, options: unknown): boolean {
+  return planOf(roles, options, true).every(({ place }) => place === 'caller')
+}
+
+function checkApp(model: string, app: unknown, fetch: unknown, takesFunction: boolean): void {
   if ((app === undefined) === (fetch === undefined)) throw new OptionError('serve takes either `app` or `fetch`')
   if (fetch === undefined) {
     if (typeof app === 'string' || app instanceof URL) return
     throw new OptionError(`option 'app' must be a URL or a path, not ${typeof app}`)
   }
   if (typeof fetch !== 'function') throw new OptionError(`option 'fetch' must be a function, not ${typeof fetch}`)
-  if (!model.takesFunction) {
+  if (!takesFunction) {
     throw new OptionError(
-      `${model.name} runs handlers on threads or processes of its own, where a function cannot go: ` +
+      `${model} runs handlers on threads or processes of its own, where a function cannot go: ` +
         'pass `app`, the URL of a module whose default export is { fetch }',
     )
   }
