@@ -11,6 +11,7 @@ export {
   DEMULTIPLEXERS,
   type Demultiplexer,
   type DemultiplexerName,
+  describeDemultiplexer,
   describeKqueue,
   EpollDemultiplexer,
   type KqueueBackend,

@@ -8,6 +8,7 @@ export {
   DEMULTIPLEXERS,
   type DemultiplexerName,
   type DemultiplexerSettings,
+  describeDemultiplexer,
   openDemultiplexer,
 } from './open.js'
 export { PollDemultiplexer, type PollSettings } from './poll.js'

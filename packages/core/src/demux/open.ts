@@ -1,5 +1,6 @@
 import type { Demultiplexer, Trigger } from './demultiplexer.js'
 import { EpollDemultiplexer } from './epoll.js'
+import { describeKqueue } from './kqueue/kqueue.js'
 import { KqueueDemultiplexer } from './kqueue.js'
 import { PollDemultiplexer } from './poll.js'
 import { SelectDemultiplexer } from './select.js'
@@ -30,4 +31,9 @@ export function openDemultiplexer(settings: DemultiplexerSettings = {}): Demulti
   if (name === 'kqueue') return new KqueueDemultiplexer({ trigger, ...given })
   if (trigger === 'edge') throw new RangeError(`${name}(2) knows no edges: use epoll or kqueue`)
   return name === 'poll' ? new PollDemultiplexer(given) : new SelectDemultiplexer(given)
+}
+
+/** Tells which system call that is on this machine, in words: 'epoll', or 'kqueue, emulated over …'. */
+export function describeDemultiplexer(name: DemultiplexerName): string {
+  return name === 'kqueue' ? `kqueue, ${describeKqueue('auto')}` : name
 }
