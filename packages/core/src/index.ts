@@ -16,12 +16,14 @@ export {
   EpollDemultiplexer,
   type KqueueBackend,
   KqueueDemultiplexer,
+  openDemultiplexer,
   PollDemultiplexer,
   READABLE,
   SelectDemultiplexer,
   type Trigger,
   Wakeup,
   type WakeupKind,
+  WOKEN,
   WRITABLE,
 } from './demux/index.js'
 export { onProcess, onThread, onThreadOrCaller, type RoleContext, ServerError } from './host/index.js'
@@ -30,6 +32,7 @@ export {
   BlockingThread,
   Door,
   EventLoop,
+  type Ledger,
   Lot,
   NestedLibuv,
   openLot,

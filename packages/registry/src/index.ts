@@ -2,7 +2,7 @@
 
 import type { Model } from '@cs/core'
 import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
-import { eventLoop, proactor } from '@cs/patterns'
+import { eventLoop, proactor, reactor } from '@cs/patterns'
 import { singleProcess } from '@cs/process-models'
 import { threadPool } from '@cs/thread-models'
 
@@ -11,7 +11,17 @@ import { threadPool } from '@cs/thread-models'
 export type AnyModel = Model<any>
 
 /** The models in the order in which one should read them. */
-export const models: readonly AnyModel[] = [singleProcess, threadPool, select, poll, epoll, kqueue, proactor, eventLoop]
+export const models: readonly AnyModel[] = [
+  singleProcess,
+  threadPool,
+  select,
+  poll,
+  epoll,
+  kqueue,
+  reactor,
+  proactor,
+  eventLoop,
+]
 
 /** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */
 export function findModel(name: string): AnyModel | undefined {

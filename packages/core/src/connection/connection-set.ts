@@ -25,11 +25,14 @@ export class ConnectionSet {
     return this.#size
   }
 
-  /** Enters a connection that was just accepted here, or one that another thread has accepted. */
-  open(fd: number, connection: Connection = Connection.accept(this.#service, fd)): Connection {
-    if (this.#connections[fd] === undefined) this.#size++
-    this.#connections[fd] = connection
-    return connection
+  /** Enters a connection that was just accepted. */
+  open(fd: number): Connection {
+    return this.#enter(Connection.accept(this.#service, fd))
+  }
+
+  /** Enters a connection that another thread has accepted, and this one has claimed. */
+  take(fd: number): Connection {
+    return this.#enter(new Connection(this.#service, fd))
   }
 
   at(fd: number): Connection | undefined {
@@ -78,5 +81,12 @@ export class ConnectionSet {
       connection.close()
       this.forget(connection)
     }
+  }
+
+  #enter(connection: Connection): Connection {
+    const { fd } = connection
+    if (this.#connections[fd] === undefined) this.#size++
+    this.#connections[fd] = connection
+    return connection
   }
 }
