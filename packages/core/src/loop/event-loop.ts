@@ -57,6 +57,9 @@ const STOP = '\0stop'
 const SIGNAL = '\0signal'
 
 export class EventLoop {
+  /** The loop that runs on the calling thread, for an app's own timers and descriptors; undefined where none does. */
+  static current: EventLoop | undefined
+
   readonly demux: Demultiplexer
   /** How other threads reach this loop; may travel to them (see Shareable). */
   readonly mailbox: Mailbox
@@ -187,9 +190,11 @@ export class EventLoop {
   async run(): Promise<void> {
     if (this.#state !== 'new') throw new Error(`a loop runs once, and this one is ${this.#state}`)
     this.#state = 'running'
+    EventLoop.current = this
     try {
       while (this.#state === 'running') await this.#turn()
     } finally {
+      EventLoop.current = undefined
       this.close()
     }
     if (this.#failure !== undefined) throw this.#failure.error
