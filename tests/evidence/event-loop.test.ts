@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { contentOf, scratch, startForTest } from '../contract/case.js'
-import { connect, connectMany } from '../support/client.js'
+import { connect, connectMany, request } from '../support/client.js'
 import { eventually } from '../support/deadline.js'
 import { needsStrace, trace } from '../support/strace.js'
 import { loopOf, type Mechanism, showsThatItWatches } from './watching.js'
@@ -54,6 +54,26 @@ test('runs timers in the order in which they are due while it is under load', as
   const fired = contentOf(file).trim().split('\n').map(Number)
   expect(fired).toEqual([...fired].sort((a, b) => a - b))
   expect(fired).toHaveLength(50)
+})
+
+test('is started again where a timer of the app throws, and keeps no descriptor of the loop before', async () => {
+  const server = await startForTest('event-loop', { app: 'timers.mjs' })
+  const crash = async (): Promise<number> => {
+    const { tid } = loopOf(server)
+    const client = await connect(server)
+    client.send(request('/throw'))
+    await client.closed()
+    await eventually('there is another loop, which waits', () => {
+      const loop = loopOf(server)
+      return loop !== undefined && loop.tid !== tid && onEpoll.waits.includes(loop.syscall)
+    })
+    expect((await (await connect(server)).ask('/')).status).toBe(200)
+    return server.holdings.fds
+  }
+  await crash()
+  const before = await crash()
+  expect(await crash()).toBeLessThanOrEqual(before)
+  expect(server.stderr).toContain('thrown by a timer')
 })
 
 test('names a request that blocks it longer than `slow`, for how long, and where in the code', async () => {

@@ -68,7 +68,7 @@ export const eventLoop: Model<EventLoopOptions> = defineModel<EventLoopOptions>(
   },
   roles: {
     loop: onThreadOrCaller({ readsAhead: true }, async ({ options, listener, service, stop, owned, acceptedLast }) => {
-      const loop = owned(new EventLoop({ ...options, ledger: service }))
+      const loop = owned(new EventLoop({ ...options, ledger: service, onError: endThread }))
       const connections = new ConnectionSet(service, (fd) => loop.closed(fd))
       const watchdog = options.slow > 0 ? await Watchdog.start(options.slow, service.log) : undefined
       const door: Door = new Door(listener, loop.admitter(accepted), service, enter)
@@ -85,8 +85,7 @@ export const eventLoop: Model<EventLoopOptions> = defineModel<EventLoopOptions>(
         watchdog?.wakes()
         service.tick()
       })
-      await loop.run()
-      watchdog?.close()
+      await loop.run().finally(() => watchdog?.close())
 
       function accepted(fd: number): void {
         door.takes(fd)
@@ -130,5 +129,12 @@ export const eventLoop: Model<EventLoopOptions> = defineModel<EventLoopOptions>(
     }),
   },
 })
+
+/** Has an error of a callback end the thread as one of Node's own callbacks would; the host gives back what the loop holds. */
+function endThread(error: unknown): void {
+  queueMicrotask(() => {
+    throw error
+  })
+}
 
 export const serve: typeof eventLoop.serve = eventLoop.serve
