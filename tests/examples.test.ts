@@ -109,6 +109,17 @@ test('asynchronous: threads of the C library read the sockets, not the one that 
   expect(calls.filter((call) => /recvfrom/.test(call) && call.startsWith(`${server} `))).toEqual([])
 })
 
+test('reactor: an echo server of event handlers of its own', async () => {
+  const output = await finish(process.execPath, ['examples/reactor.mjs'])
+  expect(output).toBe('2 handlers, by poll: hello\n')
+})
+
+test('event-loop: a turn runs its phases in order, and timers as they are due', async () => {
+  const output = await finish(process.execPath, ['examples/event-loop.mjs'])
+  const turn = 'I/O, timer, signal, task, promise'
+  expect(output).toBe(`${turn}, task of the next turn, sooner timer, later timer\n`)
+})
+
 function fileOf(name: string): string {
   return `examples/io-models/${name}.mjs`
 }

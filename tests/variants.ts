@@ -8,4 +8,9 @@ export interface Variant {
 export const variants: readonly Variant[] = [
   { model: 'epoll', set: { trigger: 'edge' } },
   { model: 'kqueue', set: { trigger: 'edge' } },
+  { model: 'reactor', set: { loops: 2 } },
+  { model: 'reactor', set: { workers: 2 } },
+  { model: 'proactor', set: { backend: 'aio' } },
+  { model: 'proactor', set: { backend: 'emulated' } },
+  { model: 'event-loop', set: { demultiplexer: 'poll' } },
 ]

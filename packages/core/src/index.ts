@@ -2,8 +2,8 @@
  * What every server concurrency model shares, floor by floor; each floor uses only those above it in this list.
  *
  * `posix` system calls · `sync` what threads share · `socket` listening sockets · `http` the responder without I/O ·
- * `connection` HTTP on a socket · `demux` event demultiplexers · `loop` a thread's loop · `host` where roles run ·
- * `model` what a model is. This entry has what a model's own file needs; the floors are subpaths.
+ * `connection` HTTP on a socket · `demux` event demultiplexers · `loop` a thread's loop · `proactor` operations that
+ * complete · `host` where roles run · `model` what a model is. This entry has what a model's own file needs; the floors are subpaths.
  */
 export {
   APP,
@@ -16,20 +16,47 @@ export {
   type Waiting,
 } from './connection/index.js'
 export {
+  DEFAULT_DEMULTIPLEXER,
+  DEMULTIPLEXERS,
   type Demultiplexer,
+  type DemultiplexerName,
+  describeDemultiplexer,
   describeKqueue,
   EpollDemultiplexer,
   type KqueueBackend,
   KqueueDemultiplexer,
+  openDemultiplexer,
   PollDemultiplexer,
   READABLE,
   SelectDemultiplexer,
   type Trigger,
+  Wakeup,
+  type WakeupKind,
+  WOKEN,
   WRITABLE,
 } from './demux/index.js'
 export { onProcess, onThread, onThreadOrCaller, type RoleContext, ServerError } from './host/index.js'
-export { Attendant, BlockingThread, Children, Door, Lot, NestedLibuv, openLot } from './loop/index.js'
+export {
+  Attendant,
+  BlockingThread,
+  Children,
+  Door,
+  EventLoop,
+  type Ledger,
+  Lot,
+  NestedLibuv,
+  openLot,
+  type Timer,
+} from './loop/index.js'
 export * from './model/index.js'
 export { close, PosixError, UnsupportedError } from './posix/index.js'
+export {
+  Acceptor,
+  AsynchronousTransport,
+  type BackendChoice,
+  describeProcessor,
+  openProcessor,
+  watcherOn,
+} from './proactor/index.js'
 export { Listener } from './socket/index.js'
 export { BoundedQueue } from './sync/index.js'

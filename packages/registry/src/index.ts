@@ -2,6 +2,7 @@
 
 import type { Model } from '@cs/core'
 import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
+import { eventLoop, proactor, reactor } from '@cs/patterns'
 import { multiProcess, processPool1, processPool2, singleProcess } from '@cs/process-models'
 import { threadPool } from '@cs/thread-models'
 
@@ -20,6 +21,9 @@ export const models: readonly AnyModel[] = [
   poll,
   epoll,
   kqueue,
+  reactor,
+  proactor,
+  eventLoop,
 ]
 
 /** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */

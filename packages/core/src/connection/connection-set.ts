@@ -27,10 +27,12 @@ export class ConnectionSet {
 
   /** Enters a connection that was just accepted. */
   open(fd: number): Connection {
-    const connection = Connection.accept(this.#service, fd)
-    if (this.#connections[fd] === undefined) this.#size++
-    this.#connections[fd] = connection
-    return connection
+    return this.#enter(Connection.accept(this.#service, fd))
+  }
+
+  /** Enters a connection that another thread has accepted, and this one has claimed. */
+  take(fd: number): Connection {
+    return this.#enter(new Connection(this.#service, fd))
   }
 
   at(fd: number): Connection | undefined {
@@ -79,5 +81,12 @@ export class ConnectionSet {
       connection.close()
       this.forget(connection)
     }
+  }
+
+  #enter(connection: Connection): Connection {
+    const { fd } = connection
+    if (this.#connections[fd] === undefined) this.#size++
+    this.#connections[fd] = connection
+    return connection
   }
 }

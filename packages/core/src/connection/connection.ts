@@ -10,13 +10,15 @@
  *   CLOSED               nothing: the descriptor is closed, the connection must be forgotten
  *
  * On a blocking socket recv and send wait themselves, so advance() returns READABLE only between two messages.
+ *
+ * Where operations are started and complete later, nothing advances: `received()` is given what was read and `sent()` is told
+ * that what was written is gone. They return the same as advance(); the transport of the service starts the writes.
  * Owner thread only.
  */
 
 import { inspect } from 'node:util'
 import { HttpMachine, RealResponse, skip } from '../http/index.js'
 import {
-  close,
   EAGAIN,
   EINTR,
   MSG_DONTWAIT,
@@ -25,12 +27,8 @@ import {
   POLLOUT,
   pollOne,
   recv,
-  SHUT_WR,
-  send,
-  sendv,
   setReceiveTimeout,
   setSendTimeout,
-  shutdown,
 } from '../posix/index.js'
 import type { Left } from '../socket/index.js'
 import { ACCEPTED, BYTES_IN, BYTES_OUT, CLOSED_COUNT, ERRORS, REQUESTS } from './counters.js'
@@ -64,6 +62,9 @@ const LOOK_MS = 200
 const HURRY_MS = 2000
 
 const NOTHING: Uint8Array[] = []
+
+/** Stands for bytes that the transport has taken and not yet written. */
+const BEING_WRITTEN: Uint8Array[] = []
 
 /** What is left of a connection between two threads. */
 export interface Remains extends Pick<Left, 'since' | 'limit' | 'flags'> {
@@ -172,6 +173,36 @@ export class Connection {
     return waiting
   }
 
+  /** Takes bytes[0, n) that were read, 0 at the end of the stream or -errno, and goes on as {@link advance} does. */
+  received(bytes: Buffer, n: number): Waiting {
+    this.#stirApp()
+    this.#service.active = this.machine
+    if (this.#state === 'open') {
+      this.#take(bytes, n)
+      if (this.#state === 'open' && this.#unsent === NOTHING) this.#answer()
+      else this.machine.settle()
+    } else if (this.#state === 'lingering' && n <= 0) this.close()
+    this.#service.active = undefined
+    return this.waiting
+  }
+
+  /** Learns that what the transport took has been written, or -errno, and goes on as {@link advance} does. */
+  sent(n: number): Waiting {
+    this.#stirApp()
+    this.#service.active = this.machine
+    if (n < 0) this.close()
+    else if (this.#unsent === BEING_WRITTEN) this.#sentAll()
+    else this.#resend()
+    if (this.#state === 'open' && this.#unsent === NOTHING && this.machine.unparsed > 0) this.#answer()
+    this.#service.active = undefined
+    return this.waiting
+  }
+
+  /** True where the client has sent so far ahead that nothing more should be read until the connection is READABLE again. */
+  get sated(): boolean {
+    return this.machine.unparsed >= AHEAD_HIGH_WATER && this.waiting !== READABLE
+  }
+
   /** Tells what the connection waits for, without doing anything. */
   get waiting(): Waiting {
     if (this.#state === 'closed') return CLOSED
@@ -229,7 +260,7 @@ export class Connection {
     this.#unsent = NOTHING
     this.#service.table.leave(this.fd)
     this.#service.counters[CLOSED_COUNT]++
-    close(this.fd)
+    this.#service.transport.close(this.fd)
     this.#reader?.cancel(gone()).catch(() => {}) // a silent stream would learn of it only with its next chunk
     this.#wake()
   }
@@ -244,7 +275,7 @@ export class Connection {
       (machine.closing ? CLOSING : 0) |
       (machine.lingering ? MAY_LINGER : 0)
     const limit = this.#limit()
-    const unsent = this.#unsent === NOTHING ? undefined : Buffer.concat(this.#unsent)
+    const unsent = this.#unsent.length === 0 ? undefined : Buffer.concat(this.#unsent)
     this.#state = 'closed'
     return { since: this.#since, limit, flags, unparsed: machine.takeUnparsed(), unsent }
   }
@@ -288,10 +319,14 @@ export class Connection {
     const service = this.#service
     const n = recv(this.fd, service.buffer, 0, service.buffer.length)
     this.#empty = n === 0 || n === -EAGAIN
+    this.#take(service.buffer, n)
+  }
+
+  #take(bytes: Buffer, n: number): void {
     if (n > 0) {
-      service.counters[BYTES_IN] += n
+      this.#service.counters[BYTES_IN] += n
       this.#stampRead()
-      this.machine.receive(service.buffer, n)
+      this.machine.receive(bytes, n)
     } else if (n === 0) this.machine.endOfInput()
     else if (n !== -EAGAIN && n !== -EINTR) this.close()
   }
@@ -421,11 +456,12 @@ export class Connection {
 
   /** Sends the thread's output; what the socket does not take is kept in order. */
   #flush(): void {
-    const { output } = this.#service
+    const { output, transport } = this.#service
     if (output.empty) return
     if (this.#state === 'closed') return output.clear()
     if (this.#unsent !== NOTHING) {
-      this.#unsent.push(...output.takeRest(0))
+      if (this.#unsent === BEING_WRITTEN) this.#unsent = output.takeRest(0)
+      else this.#unsent.push(...output.takeRest(0))
       return
     }
     if (output.chunks.length > 0) {
@@ -433,10 +469,11 @@ export class Connection {
       this.#since = this.#service.now
       return this.#resend()
     }
-    const n = send(this.fd, output.bytes, 0, output.length)
+    const n = transport.send(this.fd, output.bytes, output.length)
     if (n === output.length) {
       this.#service.counters[BYTES_OUT] += n
       output.clear()
+      if (transport.completes) this.#unsent = BEING_WRITTEN
       return
     }
     if (n < 0 && n !== -EAGAIN && n !== -EINTR) {
@@ -449,8 +486,9 @@ export class Connection {
   }
 
   #resend(): void {
+    const { transport } = this.#service
     while (this.#unsent.length > 0) {
-      const n = sendv(this.fd, this.#unsent)
+      const n = transport.sendv(this.fd, this.#unsent)
       if (n === -EINTR) continue
       if (n === -EAGAIN) return
       if (n < 0) return this.close()
@@ -458,7 +496,13 @@ export class Connection {
       this.#since = this.#service.now
       this.#unsent = skip(this.#unsent, n)
     }
+    if (transport.completes) this.#unsent = BEING_WRITTEN
+    else this.#sentAll()
+  }
+
+  #sentAll(): void {
     this.#unsent = NOTHING
+    this.#since = this.#service.now
     this.#wake()
     if (!this.machine.busy) this.#finish()
   }
@@ -480,11 +524,11 @@ export class Connection {
    * it, so the sending side is shut down and what comes is thrown away for a while (RFC 9112 §9.6).
    */
   #linger(): void {
-    const { buffer, blocking } = this.#service
-    const n = recv(this.fd, buffer, 0, buffer.length, MSG_DONTWAIT)
+    const { buffer, blocking, transport } = this.#service
+    const n = transport.unread(this.fd, buffer)
     this.#empty = n === -EAGAIN
     if (n === 0 || (n < 0 && (n !== -EAGAIN || this.machine.draining))) return this.close() // nothing unread, nothing lost
-    shutdown(this.fd, SHUT_WR)
+    transport.shutdown(this.fd)
     if (blocking) setReceiveTimeout(this.fd, LINGER_MS)
     this.#state = 'lingering'
     this.#since = this.#service.now

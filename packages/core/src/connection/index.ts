@@ -15,3 +15,4 @@ export {
 } from './counters.js'
 export { type FetchApp, monotonicNow, Service, type ServiceOptions } from './service.js'
 export { DEFAULT_TIMEOUTS, LINGER_MS, QUIET_MS, type Timeouts } from './timeouts.js'
+export { type Transport, transportOfCalls } from './transport.js'

@@ -11,6 +11,7 @@ import { write } from '../posix/index.js'
 import { ConnectionTable } from '../socket/index.js'
 import { COUNTERS, ERRORS } from './counters.js'
 import { DEFAULT_TIMEOUTS, type Timeouts } from './timeouts.js'
+import { type Transport, transportOfCalls } from './transport.js'
 
 /** An app: what a fetch handler's default export is on every platform that has one. */
 export interface FetchApp {
@@ -56,7 +57,8 @@ const RECEIVE_BYTES = 64 * 1024
 
 /** What all connections of one thread share: the app, the buffers, the clock, the counters. Owner thread only. */
 export class Service implements HttpContext {
-  readonly app: FetchApp
+  /** Who answers; set, if at all, before the first connection. */
+  app: FetchApp
   readonly limits: HttpLimits
   readonly timeouts: Timeouts
   readonly table: ConnectionTable
@@ -73,6 +75,8 @@ export class Service implements HttpContext {
   readonly buffer: Buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES)
   readonly output: Output = new Output()
   readonly date: DateField = new DateField(Date.now())
+  /** How the connections of this thread send and end; set before the first of them. */
+  transport: Transport = transportOfCalls
   /** Milliseconds on the clock of the connection table (monotonic, wrapping at 2^31), as of the last {@link tick}. */
   now = 0
   /** True once handlers have run since whoever resets it last gave the thread's event loop a turn. */

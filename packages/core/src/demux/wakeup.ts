@@ -49,6 +49,11 @@ export class Wakeup {
     return new Wakeup(shared)
   }
 
+  /** What it holds: one descriptor, or two. */
+  get descriptors(): readonly number[] {
+    return this.#writeFd === this.fd ? [this.fd] : [this.fd, this.#writeFd]
+  }
+
   share(): SharedWakeup {
     return { kind: this.kind, readFd: this.fd, writeFd: this.#writeFd }
   }
@@ -68,8 +73,7 @@ export class Wakeup {
   }
 
   close(): void {
-    close(this.fd)
-    if (this.#writeFd !== this.fd) close(this.#writeFd)
+    for (const fd of this.descriptors) close(fd)
   }
 }
 

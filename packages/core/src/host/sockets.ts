@@ -63,6 +63,9 @@ export class Sockets {
   }
 
   closeAll(): void {
-    for (const listener of this.#open.splice(0)) listener.close()
+    for (const listener of this.#open.splice(0)) {
+      listener.refuse() // a ring of io_uring that a dead thread left behind may hold the socket open
+      listener.close()
+    }
   }
 }

@@ -383,6 +383,7 @@ export class Supervisor {
     let lost = 0
     for (const fd of table.ownedBy(slot + 1)) {
       table.leave(fd)
+      shutdown(fd, SHUT_RDWR) // a ring of io_uring that its thread left behind may hold the socket open
       close(fd)
       lost++
     }

@@ -14,9 +14,12 @@ import { EXHAUSTED, EXHAUSTED_PAUSE_MS, type Listener } from '../socket/index.js
 /** Connections taken in one go before others get their turn; the demultiplexer reports the rest again. */
 const BURST = 64
 
+/** What of a demultiplexer it takes to watch a listening socket, and to tell who can be let in. */
+export type Admitter = Pick<Demultiplexer, 'name' | 'trigger' | 'limit' | 'add' | 'modify' | 'remove'>
+
 export class Door {
   readonly #listener: Listener
-  readonly #demux: Demultiplexer
+  readonly #demux: Admitter
   readonly #service: Service
   readonly #enter: (fd: number) => void
   /** Connections whose descriptors cannot be watched, oldest first. */
@@ -26,7 +29,7 @@ export class Door {
   #hasSaidWhy = false
 
   /** Starts watching; `enter` gets each accepted descriptor, non-blocking. */
-  constructor(listener: Listener, demux: Demultiplexer, service: Service, enter: (fd: number) => void) {
+  constructor(listener: Listener, demux: Admitter, service: Service, enter: (fd: number) => void) {
     this.#listener = listener
     this.#demux = demux
     this.#service = service

@@ -16,37 +16,22 @@
  * wait a look. Every method but those of the mailbox is for the loop's own thread.
  */
 
-import {
-  type Demultiplexer,
-  EpollDemultiplexer,
-  KqueueDemultiplexer,
-  PollDemultiplexer,
-  SelectDemultiplexer,
-  type Trigger,
-  type WakeupKind,
-  WOKEN,
-} from '../demux/index.js'
+import { type Demultiplexer, type DemultiplexerSettings, openDemultiplexer, WOKEN } from '../demux/index.js'
 import { gettid } from '../posix/index.js'
-import { NestedLibuv } from './libuv.js'
+import type { Admitter } from './door.js'
+import { type Ledger, NestedLibuv } from './libuv.js'
 import { Mailbox } from './mailbox.js'
 import { type Timer, TimerHeap } from './timer-heap.js'
 
-/** Which system call a loop waits in. */
-export type DemultiplexerName = 'select' | 'poll' | 'epoll' | 'kqueue'
-
-export interface EventLoopSettings {
-  /** Default: 'epoll' on Linux, else 'kqueue'. */
-  readonly demultiplexer?: DemultiplexerName
-  /** Default: 'level'; 'edge' with epoll and kqueue only. */
-  readonly trigger?: Trigger
-  /** How other threads end the wait. Default: 'eventfd' where there is one, else 'pipe'. */
-  readonly wakeup?: WakeupKind
+export interface EventLoopSettings extends DemultiplexerSettings {
   /** Timers, and tasks, that run in one turn at most. Default: 1024. */
   readonly budget?: number
   /** Bytes of tasks from other threads that may wait. Default: 1 MiB. */
   readonly mailbox?: number
   /** Is told what a callback throws, and the loop goes on. Default: the loop ends, and `run` rejects with it. */
   readonly onError?: (error: unknown) => void
+  /** What callbacks leave to Node's loop; a Service is one. Default: one of its own. */
+  readonly ledger?: Ledger
 }
 
 /** What a loop has done. */
@@ -72,6 +57,9 @@ const STOP = '\0stop'
 const SIGNAL = '\0signal'
 
 export class EventLoop {
+  /** The loop that runs on the calling thread, for an app's own timers and descriptors; undefined where none does. */
+  static current: EventLoop | undefined
+
   readonly demux: Demultiplexer
   /** How other threads reach this loop; may travel to them (see Shareable). */
   readonly mailbox: Mailbox
@@ -86,7 +74,7 @@ export class EventLoop {
   readonly #budget: number
   readonly #onError: ((error: unknown) => void) | undefined
   readonly #counts = { turns: 0, io: 0, timers: 0, signals: 0, tasks: 0 }
-  readonly #ledger = { appRan: false, pending: 0 }
+  readonly #ledger: Ledger
   #tasks: Callback[] = []
   /** True where other threads may have posted tasks that have not run. */
   #hasMail = false
@@ -100,7 +88,8 @@ export class EventLoop {
     if (!Number.isInteger(budget) || budget < 1) throw new RangeError(`a budget is a whole number from 1 on: ${budget}`)
     this.#budget = budget
     this.#onError = settings.onError
-    this.demux = demultiplexer(settings)
+    this.#ledger = settings.ledger ?? { appRan: false, pending: 0 }
+    this.demux = openDemultiplexer(settings)
     this.mailbox = Mailbox.create(mailbox, this.demux.wakeup)
     this.#libuv = new NestedLibuv(this.demux)
   }
@@ -121,6 +110,24 @@ export class EventLoop {
   /** Watches a descriptor no more; must come before it is closed. Nothing of it is called back any more, not even in this turn. */
   unwatch(fd: number): void {
     if (this.#watchers.delete(fd)) this.demux.remove(fd)
+  }
+
+  /** Forgets a watched descriptor that has been closed: cheaper than {@link unwatch}; before the number is used again. */
+  closed(fd: number): void {
+    if (this.#watchers.delete(fd)) this.demux.closed(fd)
+  }
+
+  /** Lets whoever knows demultiplexers watch descriptors here; `ready` is called back with each that is ready. */
+  admitter(ready: (fd: number) => void): Admitter {
+    const { name, trigger, limit } = this.demux
+    return {
+      name,
+      trigger,
+      limit,
+      add: (fd, interest) => this.watch(fd, interest, () => ready(fd)),
+      modify: (fd, interest) => this.change(fd, interest),
+      remove: (fd) => this.unwatch(fd),
+    }
   }
 
   // timers ------------------------------------------------------------------------------------------------------------
@@ -183,9 +190,11 @@ export class EventLoop {
   async run(): Promise<void> {
     if (this.#state !== 'new') throw new Error(`a loop runs once, and this one is ${this.#state}`)
     this.#state = 'running'
+    EventLoop.current = this
     try {
       while (this.#state === 'running') await this.#turn()
     } finally {
+      EventLoop.current = undefined
       this.close()
     }
     if (this.#failure !== undefined) throw this.#failure.error
@@ -206,6 +215,11 @@ export class EventLoop {
     for (const name of this.#signalCallbacks.keys()) process.off(name, this.#onSignal)
     this.#libuv.close()
     this.demux.close()
+  }
+
+  /** What the loop holds, for whoever must close it when its thread has died. */
+  get descriptors(): readonly number[] {
+    return [...this.demux.descriptors, ...this.demux.wakeup.descriptors]
   }
 
   /** Throws Error in any thread but the loop's own, such as that of a child that was forked from it. */
@@ -233,6 +247,7 @@ export class EventLoop {
 
   /** Milliseconds that the wait may take as far as this loop's own business goes; -1 for any. */
   #timeout(): number {
+    if (this.#state !== 'running') return 0 // a hook has stopped it
     if (this.#tasks.length > 0 || this.#signals.length > 0 || this.#hasMail) return 0
     const { next } = this.#timers
     return next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, next - performance.now())
@@ -243,9 +258,8 @@ export class EventLoop {
       const fd = this.demux.fd(i)
       const callback = this.#watchers.get(fd)
       if (callback !== undefined) {
-        const readiness = this.demux.ready(i)
         this.#counts.io++
-        this.#call(() => callback(readiness))
+        this.#call(callback, this.demux.ready(i))
       } else if (fd === WOKEN) this.#hasMail = true
       else this.#libuv.takes(fd)
     }
@@ -293,14 +307,14 @@ export class EventLoop {
 
   readonly #onSignal = (name: NodeJS.Signals): void => void this.#signals.push(name)
 
-  readonly #call = (callback: Callback): void => {
+  readonly #call = (callback: (ready: number) => void, ready = 0): void => {
     this.#ledger.appRan = true
-    this.#try(callback)
+    this.#try(callback, ready)
   }
 
-  #try(callback: Callback): void {
+  #try(callback: (ready: number) => void, ready = 0): void {
     try {
-      callback()
+      callback(ready)
     } catch (error) {
       if (this.#onError !== undefined) return this.#onError(error)
       this.#failure ??= { error }
@@ -324,14 +338,3 @@ export function relaySignals(names: readonly NodeJS.Signals[], mailboxes: readon
     for (const name of names) process.off(name, relay)
   }
 }
-
-function demultiplexer(settings: EventLoopSettings): Demultiplexer {
-  const { demultiplexer: name = DEFAULT_DEMULTIPLEXER, trigger = 'level', wakeup } = settings
-  const given = wakeup === undefined ? {} : { wakeup }
-  if (name === 'epoll') return new EpollDemultiplexer({ trigger, ...given })
-  if (name === 'kqueue') return new KqueueDemultiplexer({ trigger, ...given })
-  if (trigger === 'edge') throw new RangeError(`${name}(2) knows no edges: use epoll or kqueue`)
-  return name === 'poll' ? new PollDemultiplexer(given) : new SelectDemultiplexer(given)
-}
-
-const DEFAULT_DEMULTIPLEXER: DemultiplexerName = process.platform === 'linux' ? 'epoll' : 'kqueue'

@@ -1,16 +1,15 @@
 /** The loop floor: how Node's event loop lives on a thread that runs a loop of its own, or blocks. */
 export { BlockingThread, type Rival } from './blocking-thread.js'
 export { type ChildRows, Children, type Parent } from './children.js'
-export { Door } from './door.js'
+export { type Admitter, Door } from './door.js'
 export {
-  type DemultiplexerName,
   EventLoop,
   type EventLoopSettings,
   type EventLoopStatistics,
   relaySignals,
   stopLoop,
 } from './event-loop.js'
-export { NestedLibuv } from './libuv.js'
+export { type Ledger, NestedLibuv, type Watcher } from './libuv.js'
 export { Mailbox, type Task } from './mailbox.js'
 export { Attendant, Lot, openLot } from './parking.js'
 export type { Timer } from './timer-heap.js'

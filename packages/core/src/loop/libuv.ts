@@ -28,8 +28,11 @@ export interface Ledger {
   readonly pending: number
 }
 
+/** What of a demultiplexer it takes to watch one descriptor. */
+export type Watcher = Pick<Demultiplexer, 'trigger' | 'add' | 'modify' | 'remove'>
+
 export class NestedLibuv {
-  readonly #demux: Demultiplexer
+  readonly #demux: Watcher
   /** Undefined where this Node does not tell it; then every millisecond counts as due while handlers wait. */
   readonly #loop: UvLoop | undefined = uvLoop()
   readonly #turn = new Turn(true)
@@ -39,7 +42,7 @@ export class NestedLibuv {
   #dueAt = Number.POSITIVE_INFINITY
 
   /** Watches libuv's descriptor with the demultiplexer of the loop that is the host. */
-  constructor(demux: Demultiplexer) {
+  constructor(demux: Watcher) {
     this.#demux = demux
     if (this.#loop !== undefined) demux.add(this.#loop.fd, READABLE)
   }

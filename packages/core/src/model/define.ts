@@ -4,7 +4,7 @@ import { type Roles, registerRoles } from '../host/index.js'
 import { isSupported, platformName } from '../posix/index.js'
 import { COMMON_OPTIONS, type CommonOptions } from './common-options.js'
 import { checkOptions, type OptionSpecs } from './options.js'
-import { type ServeOptions, type Server, startServer } from './server.js'
+import { runsOnCaller, type ServeOptions, type Server, startServer } from './server.js'
 
 /** The families of models, each a package. */
 export type Family = 'process-models' | 'thread-models' | 'io-multiplexing' | 'patterns' | 'modern'
@@ -41,7 +41,7 @@ export interface Model<Options> {
   readonly needs: readonly string[]
   /** All options, the model's own first, then those that every model has. */
   readonly options: OptionSpecs<Options & CommonOptions>
-  /** Whether `serve({ fetch })` works, or only `serve({ app })`. */
+  /** Whether `serve({ fetch })` works with the options' defaults, or only `serve({ app })`. */
   readonly takesFunction: boolean
   /** Why the model cannot run on this machine; undefined where it can. */
   missing(): string | undefined
@@ -68,7 +68,10 @@ export function defineModel<Options extends object, Shared = undefined>(
     summary,
     needs,
     options: { ...definition.options, ...COMMON_OPTIONS } as OptionSpecs<Options & CommonOptions>,
-    takesFunction: Object.values(roles).every((role) => role.place === 'thread or caller'),
+    takesFunction: runsOnCaller(
+      roles as unknown as Roles<unknown, unknown>,
+      checkOptions(definition.options, {}, name),
+    ),
     mechanism: () => definition.mechanism?.(checkOptions(definition.options, {}, name)),
     missing: () => (isSupported ? definition.missing?.() : `no system calls are known for ${platformName}`),
     serve: (options) => startServer(model, meta.url, definition, options),

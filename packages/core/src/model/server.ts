@@ -88,7 +88,7 @@ export async function startServer<Options extends object, Shared>(
   const missing = model.missing()
   if (missing !== undefined) throw new UnsupportedError(`the model ${model.name}`, missing)
   const options = checkOptions(model.options, rest, model.name)
-  checkApp(model, app, fetch)
+  checkApp(model.name, app, fetch, runsOnCaller(definition.roles as Roles, options))
   if (path !== undefined) checkPath(model.name, definition.roles as Roles)
   const address = await addressOf(host, port, path)
   const appAt = app === undefined ? undefined : appUrl(app)
@@ -198,16 +198,24 @@ function placeOf(
   return { place, count, resizable: role.resizable }
 }
 
-function checkApp(model: Pick<Model<unknown>, 'name' | 'takesFunction'>, app: unknown, fetch: unknown): void {
+/** Tells whether every unit that these options ask for can run on the calling thread. */
+export function runsOnCaller(roles: Roles, options: unknown): boolean {
+  return Object.values(roles).every((role) => {
+    const { place, count } = placeOf(role, options, true)
+    return place === 'caller' || count === 0
+  })
+}
+
+function checkApp(model: string, app: unknown, fetch: unknown, takesFunction: boolean): void {
   if ((app === undefined) === (fetch === undefined)) throw new OptionError('serve takes either `app` or `fetch`')
   if (fetch === undefined) {
     if (typeof app === 'string' || app instanceof URL) return
     throw new OptionError(`option 'app' must be a URL or a path, not ${typeof app}`)
   }
   if (typeof fetch !== 'function') throw new OptionError(`option 'fetch' must be a function, not ${typeof fetch}`)
-  if (!model.takesFunction) {
+  if (!takesFunction) {
     throw new OptionError(
-      `${model.name} runs handlers on threads or processes of its own, where a function cannot go: ` +
+      `${model} runs handlers on threads or processes of its own, where a function cannot go: ` +
         'pass `app`, the URL of a module whose default export is { fetch }',
     )
   }

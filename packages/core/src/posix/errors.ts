@@ -41,6 +41,7 @@ export const EPERM: number = errno.EPERM
 export const EPIPE: number = errno.EPIPE
 export const EPROTO: number = errno.EPROTO
 export const ESRCH: number = errno.ESRCH
+export const ETIME: number = errno.ETIME
 export const ETIMEDOUT: number = errno.ETIMEDOUT
 
 const names: ReadonlyMap<number, string> = new Map(Object.entries(errno).map(([name, value]) => [-value, name]))
@@ -60,6 +61,9 @@ const advice: Readonly<Record<string, string>> = {
   'bind:ENOENT': 'the directory of the socket path does not exist: make it first',
   'setsockopt:EINVAL': 'the value is out of the range of this option',
   'mmap:EINVAL': 'the size must be above 0',
+  'io_uring_setup:EPERM':
+    'sysctl kernel.io_uring_disabled or a seccomp filter (as of a container) forbids it: allow it there',
+  'io_uring_setup:ENOMEM': 'the rings count against RLIMIT_MEMLOCK on old kernels: raise `ulimit -l`',
   'mmap:EACCES': 'the descriptor must be open for reading and writing',
   'fork:EAGAIN': 'the limit of processes is reached: raise `ulimit -u` or the pids limit of the cgroup',
   'waitpid:ECHILD': 'there is no such child, or it was collected already, or SIGCHLD is ignored',

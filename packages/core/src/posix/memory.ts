@@ -44,18 +44,23 @@ export interface Region {
 }
 
 /**
- * Maps the first `size` bytes of a file so that all who map it see one memory. Any thread; the buffer belongs to the
- * thread
- * that called. man 2 mmap
+ * Maps `size` bytes of a file from `offset` (whole pages) so that all who map it see one memory. Any thread; the buffer
+ * belongs to the thread that called. man 2 mmap
  * @throws PosixError
  */
-export function mmapShared(fd: number, size: number): Region {
-  const address = map(size, MAP_SHARED, fd)
+export function mmapShared(fd: number, size: number, offset = 0): Region {
+  const address = map(size, MAP_SHARED, fd, offset)
   return { address, size, buffer: viewOf(address, size) }
 }
 
-function map(size: number, flags: number, fd: number): number {
-  return check(c.mmap(0, natural(size, 'size'), PROT_READ_WRITE, flags, fd, 0), 'mmap')
+/** Maps `size` bytes of zeros, private to this process, with a view of them. Any thread. man 2 mmap @throws PosixError */
+export function mmapPrivate(size: number): Region {
+  const address = mmapAnonymous(size)
+  return { address, size, buffer: viewOf(address, size) }
+}
+
+function map(size: number, flags: number, fd: number, offset = 0): number {
+  return check(c.mmap(0, natural(size, 'size'), PROT_READ_WRITE, flags, fd, natural(offset, 'offset')), 'mmap')
 }
 
 /** Unmaps memory; views of it must not be used from then on. Any thread. man 2 munmap @throws PosixError */

@@ -153,7 +153,7 @@ export class Listener {
     for (;;) {
       const fd = accept4(this.#fd, nonblocking)
       if (fd >= 0) {
-        if (this.#reserve < 0) this.#keepReserve()
+        if (this.#reserve < 0) this.keepReserve()
         this.#exhaustedSince = 0
         return fd
       }
@@ -237,16 +237,18 @@ export class Listener {
     this.#reserve = -1
   }
 
-  toString(): string {
-    return formatAddress(this.address)
-  }
-
-  #keepReserve(): void {
+  /** Keeps a descriptor in reserve, as `take` does by itself, for whoever accepts by other means until there is a shortage. */
+  keepReserve(): void {
+    if (this.#reserve >= 0) return
     try {
       this.#reserve = openSync('/dev/null', 'r') // by Node, which closes what a worker thread leaves when it dies
     } catch {
       // none to be had now; the next accepted connection tries again
     }
+  }
+
+  toString(): string {
+    return formatAddress(this.address)
   }
 
   /** The reserve descriptor lets one waiting client at a time be told, once the shortage has lasted. */
@@ -261,7 +263,7 @@ export class Listener {
       close(fd)
     }
     this.#reserve = -1
-    this.#keepReserve()
+    this.keepReserve()
     return EXHAUSTED
   }
 }

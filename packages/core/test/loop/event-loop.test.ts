@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { READABLE, WRITABLE } from '@cs/core/demux'
 import { EventLoop, type EventLoopSettings, Mailbox, relaySignals, stopLoop } from '@cs/core/loop'
-import { recv, send, socketpair } from '@cs/core/posix'
+import { close, recv, send, socketpair } from '@cs/core/posix'
 import type { Shared } from '@cs/core/sync'
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import { bytes, closeAll, keep, run } from '../posix/support.js'
@@ -98,6 +98,81 @@ describe.each(demultiplexers)('a loop on $demultiplexer $trigger', (settings) =>
     expect(loop.mailbox.isOwn).toBe(true)
     await loop.run()
     expect(next).toEqual({ one: 5000, two: 5000 })
+  })
+})
+
+describe('a loop', () => {
+  it('is the current one of its thread while it runs', async () => {
+    const loop = loopOf()
+    let seen: EventLoop | undefined
+    loop.post(() => {
+      seen = EventLoop.current
+      loop.stop()
+    })
+    await loop.run()
+    expect([seen, EventLoop.current]).toEqual([loop, undefined])
+  })
+
+  it('ends without a wait where a hook before the wait stops it', async () => {
+    const loop = loopOf()
+    let waits = 0
+    loop.afterWait(() => void waits++)
+    loop.beforeWait(() => loop.stop())
+    await loop.run() // for ever, if it waited
+    expect(waits).toBe(1)
+  })
+
+  it('lets whoever knows demultiplexers watch, change and forget', async () => {
+    const loop = loopOf()
+    const [a, b] = pair()
+    const told: number[] = []
+    const admitter = loop.admitter((fd) => {
+      told.push(fd)
+      if (told.length === 1) admitter.modify(a, READABLE)
+      else {
+        admitter.remove(a)
+        loop.stop()
+      }
+    })
+    expect(admitter).toMatchObject({ name: 'epoll', trigger: 'level', limit: Number.POSITIVE_INFINITY })
+    send(b, bytes('x'), 0, 1)
+    admitter.add(a, WRITABLE)
+    await loop.run()
+    expect(told).toEqual([a, a])
+    expect(loop.statistics().watched).toBe(0)
+  })
+
+  it('forgets a descriptor that was closed, whose number another may have', async () => {
+    const loop = loopOf({ demultiplexer: 'poll' })
+    const [a, b] = socketpair({ nonblocking: true })
+    keep(b)
+    let calls = 0
+    loop.watch(a, WRITABLE, () => void calls++)
+    close(a)
+    loop.closed(a)
+    loop.setTimer(10, () => loop.stop())
+    await loop.run()
+    expect(calls).toBe(0)
+    expect(loop.statistics().watched).toBe(0)
+  })
+
+  it('names the descriptors that it holds', () => {
+    expect(loopOf({ demultiplexer: 'epoll', wakeup: 'eventfd' }).descriptors).toHaveLength(2)
+    expect(loopOf({ demultiplexer: 'poll', wakeup: 'pipe' }).descriptors).toHaveLength(2)
+    expect(loopOf({ demultiplexer: 'epoll', wakeup: 'socketpair' }).descriptors).toHaveLength(3)
+  })
+
+  it('tells the ledger it is given that callbacks ran', async () => {
+    const ledger = { appRan: false, pending: 0 }
+    const seen: boolean[] = []
+    const loop = loopOf({ ledger })
+    loop.post(() => {
+      seen.push(ledger.appRan)
+      loop.stop()
+    })
+    loop.beforeWait(() => seen.push(ledger.appRan))
+    await loop.run()
+    expect(seen).toEqual([false, true])
   })
 })
 
