@@ -116,7 +116,7 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
   #starved: Channel[] = []
   #unfed: Channel[] = []
   #fed: Channel[] = []
-  readonly #onExit = (): void => this.#end(false)
+  readonly #onExit = (): void => this.#endAtExit()
   #operations = 0
   #completed = 0
   #hasEnded = false
@@ -430,6 +430,15 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
     this.wait(this.#operations > 0 ? TRY_OUT_MS : 0)
     this.dispatch()
     if (result !== 1) throw new UnsupportedError('multishot receive of io_uring', 'it needs Linux 6.0 or newer')
+  }
+
+  /** The descriptor is closed by whoever closes those of dead threads, and may be closed already. */
+  #endAtExit(): void {
+    try {
+      this.#end(false)
+    } catch {
+      // nobody is left to be told
+    }
   }
 
   /** Memory may be given back only when no operation can write to it any more. */
