@@ -63,6 +63,12 @@ test('asynchronous: reads are under way while the thread is free, and the bytes 
   expect(output).toMatch(CPU)
 })
 
+test('proactor: operations complete, by whatever this machine has', async () => {
+  const output = await finish(process.execPath, [join(root, 'examples/proactor.mjs')])
+  expect(output).toMatch(/^proactor by (?:io_uring|emulated)/)
+  expect(output).toMatch(/^3 accepts, 3 reads and 3 writes were completed$/m)
+})
+
 test('blocking: the server sleeps in recvfrom, which never says EAGAIN', async (context) => {
   needsStrace(context)
   const calls = await straced('blocking', ['accept4', 'recvfrom'])

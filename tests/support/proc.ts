@@ -18,8 +18,18 @@ const NUMBERS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
     select: 23,
     pselect6: 270,
     recvfrom: 45,
+    io_uring_enter: 426,
   },
-  arm64: { accept: 202, accept4: 242, epoll_pwait: 22, futex: 98, ppoll: 73, pselect6: 72, recvfrom: 207 },
+  arm64: {
+    accept: 202,
+    accept4: 242,
+    epoll_pwait: 22,
+    futex: 98,
+    ppoll: 73,
+    pselect6: 72,
+    recvfrom: 207,
+    io_uring_enter: 426,
+  },
 }
 
 export interface Thread {
@@ -86,11 +96,25 @@ export function cpuSecondsOf(pid: number): number {
 
 /** Inodes of the sockets that listen on a TCP port, IPv4 and IPv6. */
 export function listenersOn(port: number): string[] {
+  return socketsOn(port, (state) => state === LISTEN)
+}
+
+/** The descriptors under which a process holds the connections of a port. */
+export function connectionsOf(pid: number, port: number): string[] {
+  const sockets = socketsOn(port, (state) => state !== LISTEN).map((inode) => `socket:[${inode}]`)
+  return list(`/proc/${pid}/fd`).filter((fd) => sockets.includes(link(`/proc/${pid}/fd/${fd}`) ?? ''))
+}
+
+/** What /proc/net/tcp calls the state of a listening socket. */
+const LISTEN = '0A'
+
+/** The inodes of the sockets whose own port this is. */
+function socketsOn(port: number, isWanted: (state: string) => boolean): string[] {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
   return ['tcp', 'tcp6']
     .flatMap((table) => (text(`/proc/net/${table}`) ?? '').split('\n').slice(1))
     .map((row) => row.trim().split(/\s+/))
-    .filter(([, local, , state]) => state === '0A' && local?.endsWith(suffix))
+    .filter(([, local, , state]) => isWanted(state!) && local?.endsWith(suffix))
     .map((row) => row[9])
 }
 

@@ -212,6 +212,7 @@ export class IoUring {
 
   /** Receives once, up to `length` bytes, to an address; `isLinked` to the timeout that is prepared next. */
   receiveOnce(fd: number, address: number, length: number, data: number, kind: number, isLinked = false): void {
+    if (isLinked && this.prepared >= this.entries - 1) this.#makeRoom() // a submission ends the chain
     this.#prepare(IORING_OP_RECV | (isLinked ? IO_LINK : 0), fd, address, length, 0, data, kind)
   }
 

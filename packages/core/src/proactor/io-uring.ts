@@ -78,11 +78,14 @@ class Channel {
   reader: ReadHandler | undefined
   reading = OFF
   isPaused = false
+  /** True once the read that was begun last has brought something. */
+  isFed = false
   isCancelled = false
   writer: WriteHandler | undefined
   buffer: WriteBuffer | undefined
   written = 0
   size = 0
+  isWriteCancelled = false
   shutsDown = false
   watcher: WatchHandler | undefined
   isWatching = false
@@ -109,7 +112,11 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
   readonly #channels: (Channel | undefined)[] = []
   readonly #freeIds: number[] = []
   readonly #byFd: (Channel | undefined)[] = []
-  readonly #onExit = (): void => this.#end(false)
+  /** Those whose read ended since there was no buffer: that wait for one, that have waited in vain, that had one before. */
+  #starved: Channel[] = []
+  #unfed: Channel[] = []
+  #fed: Channel[] = []
+  readonly #onExit = (): void => this.#endAtExit()
   #operations = 0
   #completed = 0
   #hasEnded = false
@@ -138,6 +145,7 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
   accept(fd: number, handler: AcceptHandler): void {
     const channel = this.#at(fd)
     channel.acceptor = handler
+    channel.isCancelled = false
     this.#begin(channel)
     this.#ring.accept(fd, channel.id, ACCEPT)
   }
@@ -193,7 +201,7 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
   cancel(fd: number): void {
     const channel = this.#byFd[fd]
     if (channel === undefined) return
-    channel.isCancelled = true
+    channel.isCancelled = channel.isWriteCancelled = true
     this.#cancel(channel)
     channel.watcher = undefined
     if (channel.reading === OFF) this.#endReading(channel) // it was paused
@@ -220,7 +228,8 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
 
   wait(timeoutMs: number): number {
     this.#readBuffers.publish()
-    this.#completed = this.#ring.enter(timeoutMs)
+    if (this.#unfed.length + this.#starved.length + this.#fed.length > 0) this.#feed()
+    this.#completed = this.#ring.enter(this.#starved.length > 0 ? 0 : timeoutMs)
     return this.#completed
   }
 
@@ -247,8 +256,21 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
 
   #read(channel: Channel): void {
     channel.reading = UNDER_WAY
+    channel.isFed = false
     this.#begin(channel)
     this.#ring.receive(channel.fd, GROUP, channel.id, READ)
+  }
+
+  /** Has as many read on as there are buffers, those first that got none, so that a few that send much starve nobody. */
+  #feed(): void {
+    this.#starved = [...this.#unfed, ...this.#starved, ...this.#fed]
+    this.#unfed = []
+    this.#fed = []
+    for (const channel of this.#starved.splice(0, this.#readBuffers.count)) {
+      if (channel.reader !== undefined && channel.reading === OFF && !channel.isPaused && !channel.isClosed) {
+        this.#read(channel)
+      }
+    }
   }
 
   #stopReading(channel: Channel): void {
@@ -261,6 +283,7 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
     channel.writer = handler
     channel.written = 0
     channel.size = size
+    channel.isWriteCancelled = false
     this.#send(channel)
     return size
   }
@@ -301,6 +324,7 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
     const { reader } = channel
     if (!hasMore) channel.reading = OFF
     if (channel.isClosed || reader === undefined) return
+    channel.isFed ||= result > 0
     if (result > 0) reader.received(channel.fd, this.#readBuffers.buffers[buffer]!, result)
     else if (result !== -ENOBUFS && result !== -EINTR && result !== -ECANCELED) {
       channel.reader = undefined
@@ -308,6 +332,7 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
     }
     if (channel.reading !== OFF || channel.isClosed) return
     if (channel.isCancelled) this.#endReading(channel)
+    else if (result === -ENOBUFS) (channel.isFed ? this.#fed : this.#unfed).push(channel)
     else if (!channel.isPaused) this.#read(channel)
   }
 
@@ -321,7 +346,7 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
     const { writer } = channel
     if (result > 0) channel.written += result
     const isWhole = channel.written === channel.size
-    if (!isWhole && !channel.isClosed && !channel.isCancelled && (result > 0 || result === -EINTR)) {
+    if (!isWhole && !channel.isClosed && !channel.isWriteCancelled && (result > 0 || result === -EINTR)) {
       return this.#send(channel)
     }
     this.#writeBuffers.giveBack(channel.buffer!)
@@ -342,7 +367,6 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
     if (hasMore || channel.isClosed) return
     if (result >= 0 && !channel.isCancelled) return this.accept(channel.fd, acceptor!)
     channel.acceptor = undefined
-    channel.isCancelled = false
     acceptor!.accepted(result >= 0 ? -ECANCELED : result, channel.fd)
   }
 
@@ -403,7 +427,18 @@ export class IoUringProcessor implements AsynchronousOperationProcessor {
       this.close(ours)
       close(theirs)
     }
+    this.wait(this.#operations > 0 ? TRY_OUT_MS : 0)
+    this.dispatch()
     if (result !== 1) throw new UnsupportedError('multishot receive of io_uring', 'it needs Linux 6.0 or newer')
+  }
+
+  /** The descriptor is closed by whoever closes those of dead threads, and may be closed already. */
+  #endAtExit(): void {
+    try {
+      this.#end(false)
+    } catch {
+      // nobody is left to be told
+    }
   }
 
   /** Memory may be given back only when no operation can write to it any more. */

@@ -22,7 +22,7 @@
  *   free()                   cancel everything, and give back descriptors and memory, but no descriptor that was given to it
  *
  * A result is n >= 0 or a negative errno. At most one read, one write, one accept and one watch are under way for a
- * descriptor. A descriptor that has been read, written or accepted from is closed with close(fd) and in no other way.
+ * descriptor, and none may be one that blocks. A descriptor that has been read, written or accepted from is closed with close(fd) and in no other way.
  * Owner thread only.
  */
 

@@ -92,6 +92,8 @@ export class ReactiveProcessor implements AsynchronousOperationProcessor {
   readonly #demux: Demultiplexer
   readonly #transfers: Transfers
   readonly #channels: (Channel | undefined)[] = []
+  /** Those that were cancelled and have not been told yet. */
+  readonly #cancelled = new Set<Channel>()
   readonly #timers = new TimerHeap()
   readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES)
   /** The completion event queue. */
@@ -159,6 +161,7 @@ export class ReactiveProcessor implements AsynchronousOperationProcessor {
     this.#channels[fd] = undefined // what is initiated from now on is another matter
     channel.isCancelled = true
     channel.watcher = undefined
+    this.#cancelled.add(channel)
     this.#heed(channel)
     this.#events.push(() => this.#endCancelled(channel)) // behind what is complete already
   }
@@ -177,6 +180,7 @@ export class ReactiveProcessor implements AsynchronousOperationProcessor {
       this.#transfers.settle()
       this.#heed(channel)
     }
+    for (const each of this.#cancelled) if (each.fd === fd) each.isClosed = true
     close(fd)
   }
 
@@ -200,7 +204,7 @@ export class ReactiveProcessor implements AsynchronousOperationProcessor {
   free(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    for (const channel of this.#channels) if (channel !== undefined) channel.isClosed = true
+    for (const channel of [...this.#channels, ...this.#cancelled]) if (channel !== undefined) channel.isClosed = true
     this.#transfers.settle()
     this.#timers.clear()
     this.dispatch() // finishes what has begun and tells nobody
@@ -291,6 +295,7 @@ export class ReactiveProcessor implements AsynchronousOperationProcessor {
   #endCancelled(channel: Channel): void {
     const { acceptor, reader, fd } = channel
     channel.acceptor = channel.reader = undefined
+    this.#cancelled.delete(channel)
     if (channel.isClosed) return
     reader?.received(fd, NO_BYTES, -ECANCELED)
     acceptor?.accepted(-ECANCELED, fd)

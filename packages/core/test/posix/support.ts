@@ -55,3 +55,24 @@ export function run(source: string, flags: readonly string[] = []): unknown {
   if (child.status !== 0) throw new Error(`exit ${child.status ?? child.signal}: ${child.stderr}`)
   return JSON.parse(child.stdout)
 }
+
+/** Source that has the kernel refuse io_uring_setup(2) with EPERM to its process, as a container would. Linux. */
+export const withoutIoUring = `
+  import koffi from 'koffi'
+  {
+    const libc = koffi.load(null)
+    const number = libc.func('int prctl(int option, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d)')
+    const pointer = libc.func('int prctl(int option, uintptr_t a, void* b, uintptr_t c, uintptr_t d)')
+    const instruction = (code, yes, no, k) => [code | (yes << 16) | (no << 24), k]
+    const filter = new Int32Array([
+      instruction(0x20, 0, 0, 0), // load the number of the call
+      instruction(0x15, 0, 1, 425), // is it io_uring_setup?
+      instruction(0x06, 0, 0, 0x50001), // then fail with EPERM
+      instruction(0x06, 0, 0, 0x7fff0000), // else allow
+    ].flat())
+    const program = new BigUint64Array([4n, koffi.address(filter)])
+    const PR_SET_NO_NEW_PRIVS = 38, PR_SET_SECCOMP = 22, SECCOMP_MODE_FILTER = 2
+    if (number(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) !== 0) throw new Error('no new privileges: errno ' + koffi.errno())
+    if (pointer(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0) !== 0) throw new Error('seccomp: errno ' + koffi.errno())
+  }
+`
