@@ -45,8 +45,8 @@ export interface Model<Options> {
   readonly takesFunction: boolean
   /** Why the model cannot run on this machine; undefined where it can. */
   missing(): string | undefined
-  /** Which of several ways provides the mechanism with the options' defaults; undefined where there is one way. */
-  mechanism(): string | undefined
+  /** Which of several ways provides the mechanism with these options (default: the defaults); undefined where there is one way. */
+  mechanism(options?: Partial<Options>): string | undefined
   /**
    * Serves an app; resolves when connections are accepted and every role is ready.
    * @throws OptionError, PosixError (EADDRINUSE, …), UnsupportedError, or ServerError where a role does not start, as with
@@ -72,7 +72,7 @@ export function defineModel<Options extends object, Shared = undefined>(
       roles as unknown as Roles<unknown, unknown>,
       checkOptions(definition.options, {}, name),
     ),
-    mechanism: () => definition.mechanism?.(checkOptions(definition.options, {}, name)),
+    mechanism: (options = {}) => definition.mechanism?.(checkOptions(definition.options, options, name)),
     missing: () => (isSupported ? definition.missing?.() : `no system calls are known for ${platformName}`),
     serve: (options) => startServer(model, meta.url, definition, options),
   }
