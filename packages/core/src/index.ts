@@ -5,11 +5,32 @@
  * `connection` HTTP on a socket · `demux` event demultiplexers · `loop` a thread's loop · `host` where roles run ·
  * `model` what a model is. This entry has what a model's own file needs; the floors are subpaths.
  */
-export { APP, CLOSED, Connection, ConnectionSet, type FetchApp, REQUESTS, Service, type Waiting } from './connection/index.js'
+export {
+  APP,
+  CLOSED,
+  Connection,
+  ConnectionSet,
+  type FetchApp,
+  REQUESTS,
+  Service,
+  type Waiting,
+} from './connection/index.js'
 export { type Demultiplexer, EpollDemultiplexer, READABLE, WRITABLE } from './demux/index.js'
-export { onProcess, onThread, onThreadOrCaller, type RoleContext, ServerError } from './host/index.js'
-export { Attendant, BlockingThread, Door, Lot, NestedLibuv, openLot } from './loop/index.js'
+export { onProcess, onThread, onThreadOrCaller, type Population, type RoleContext, ServerError } from './host/index.js'
+export {
+  Attendant,
+  BlockingThread,
+  Door,
+  Lot,
+  NestedLibuv,
+  openLot,
+  type Rival,
+  type Shift,
+  Workload,
+  WorkloadRow,
+  type WorkloadStatistics,
+} from './loop/index.js'
 export * from './model/index.js'
 export { close, PosixError, UnsupportedError } from './posix/index.js'
-export { Listener } from './socket/index.js'
-export { BoundedQueue } from './sync/index.js'
+export { EXHAUSTED, EXHAUSTED_PAUSE_MS, Listener } from './socket/index.js'
+export { BoundedQueue, HotQueue, type QueueStatistics, type Source } from './sync/index.js'

@@ -3,14 +3,14 @@
 import type { Model } from '@cs/core'
 import { epoll } from '@cs/io-multiplexing'
 import { processPool1, processPool2, singleProcess } from '@cs/process-models'
-import { threadPool } from '@cs/thread-models'
+import { multiThread, threadPool } from '@cs/thread-models'
 
 /** A model of any options, as a registry knows it. */
 // biome-ignore lint/suspicious/noExplicitAny: each model has options of its own
 export type AnyModel = Model<any>
 
 /** The models in the order in which one should read them. */
-export const models: readonly AnyModel[] = [singleProcess, processPool1, processPool2, threadPool, epoll]
+export const models: readonly AnyModel[] = [singleProcess, processPool1, processPool2, multiThread, threadPool, epoll]
 
 /** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */
 export function findModel(name: string): AnyModel | undefined {
