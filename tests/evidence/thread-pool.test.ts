@@ -43,6 +43,16 @@ test('serves 64 keep-alive clients on 2 threads, without closing any', async () 
   expect(rolesOf(server).workers).toHaveLength(2)
 })
 
+test('serves 1,000 keep-alive clients on 2 threads, without closing any', async () => {
+  const server = await startForTest('thread-pool', { set: { threads: 2 } })
+  const clients = await connectMany(1000, server)
+  for (let round = 0; round < 3; round++) {
+    const replies = await Promise.all(clients.map((client) => client.ask('/hello')))
+    expect(replies.every(({ status, headers }) => status === 200 && headers.connection !== 'close')).toBe(true)
+  }
+  expect(rolesOf(server).workers).toHaveLength(2)
+})
+
 test('replaces a worker that its handler ends, and keeps the connections that it did not serve', async () => {
   const server = await startForTest('thread-pool', { set: { threads: 2 } })
   const others = await connectMany(8, server)

@@ -35,7 +35,7 @@ export {
   WOKEN,
   WRITABLE,
 } from './demux/index.js'
-export { onProcess, onThread, onThreadOrCaller, type RoleContext, ServerError } from './host/index.js'
+export { onProcess, onThread, onThreadOrCaller, type Population, type RoleContext, ServerError } from './host/index.js'
 export {
   Attendant,
   BlockingThread,
@@ -46,7 +46,12 @@ export {
   Lot,
   NestedLibuv,
   openLot,
+  type Rival,
+  type Shift,
   type Timer,
+  Workload,
+  WorkloadRow,
+  type WorkloadStatistics,
 } from './loop/index.js'
 export * from './model/index.js'
 export { close, PosixError, UnsupportedError } from './posix/index.js'
@@ -58,5 +63,5 @@ export {
   openProcessor,
   watcherOn,
 } from './proactor/index.js'
-export { Listener } from './socket/index.js'
-export { BoundedQueue } from './sync/index.js'
+export { EXHAUSTED, EXHAUSTED_PAUSE_MS, Listener } from './socket/index.js'
+export { BoundedQueue, HotQueue, type QueueStatistics, type Source } from './sync/index.js'

@@ -4,7 +4,7 @@ import type { Model } from '@cs/core'
 import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
 import { eventLoop, proactor, reactor } from '@cs/patterns'
 import { multiProcess, processPool1, processPool2, singleProcess } from '@cs/process-models'
-import { threadPool } from '@cs/thread-models'
+import { multiThread, threadPool } from '@cs/thread-models'
 
 /** A model of any options, as a registry knows it. */
 // biome-ignore lint/suspicious/noExplicitAny: each model has options of its own
@@ -16,6 +16,7 @@ export const models: readonly AnyModel[] = [
   multiProcess,
   processPool1,
   processPool2,
+  multiThread,
   threadPool,
   select,
   poll,

@@ -27,6 +27,7 @@ import {
   onThread,
   openLot,
   READABLE,
+  Workload,
 } from '@cs/core'
 
 export interface ThreadPoolOptions {
@@ -40,7 +41,12 @@ interface Shared {
   readonly queue: BoundedQueue
   /** The epoll on which idle connections are parked. */
   readonly lot: number
+  /** What the workers do and how long connections wait for them. */
+  readonly workload: Workload
 }
+
+/** The most workers there may be. */
+const MOST = 1024
 
 /** Bytes of a request that are gathered before it takes a thread: a slow client holds none. */
 const GATHER_BYTES = 64 * 1024
@@ -52,11 +58,22 @@ export const threadPool: Model<ThreadPoolOptions> = defineModel<ThreadPoolOption
   needs: ['Linux'],
   missing: () => (process.platform === 'linux' ? undefined : 'connections are parked with epoll(7), a call of Linux'),
   options: {
-    threads: integer('threads that run handlers', { default: availableParallelism(), min: 1, max: 1024 }),
+    threads: integer('threads that run handlers', { default: availableParallelism(), min: 1, max: MOST }),
     waiting: integer('connections that may wait for a thread', { default: 1024, min: 1, max: 1 << 20 }),
   },
-  shared: ({ waiting }) => ({ queue: BoundedQueue.create(waiting), lot: openLot() }),
+  shared: ({ waiting }) => ({
+    queue: BoundedQueue.create(waiting),
+    workload: Workload.create(2 * MOST),
+    lot: openLot(),
+  }),
   dispose: ({ lot }) => close(lot),
+  statistics: ({ queue, workload }) => {
+    const { waitingMs, threads, busy, occupancy } = workload.statistics()
+    return {
+      queue: { depth: queue.size, capacity: queue.capacity, highWater: queue.statistics().highWater, waitingMs },
+      threads: { count: threads, busy, occupancy },
+    }
+  },
   roles: {
     acceptor: onThread({ handles: false }, ({ listener, shared: { queue, lot }, service, stop, acceptedLast }) => {
       const attendant = new Attendant(lot, service, queue)
@@ -88,14 +105,23 @@ export const threadPool: Model<ThreadPoolOptions> = defineModel<ThreadPoolOption
     }),
 
     worker: onThread(
-      { count: ({ threads }) => threads, accepts: false, gather: GATHER_BYTES },
-      async ({ shared, service }) => {
+      {
+        count: ({ threads }) => threads,
+        accepts: false,
+        gather: GATHER_BYTES,
+        resizable: { min: 1, max: MOST },
+        population: { dismiss: ({ queue }) => queue.dismiss() },
+      },
+      async ({ shared, service, index }) => {
+        const workload = shared.workload.row(index, service.table)
         const lot = new Lot(shared.lot, service)
         const thread = new BlockingThread(service)
-        for await (const fd of thread.takenFrom(shared.queue)) {
+        for await (const fd of thread.takenFrom(shared.queue, workload)) {
           const connection = lot.enter(fd)
           if (connection !== undefined) lot.leave(connection, await connection.exchange())
         }
+        await thread.finish()
+        workload.leave()
       },
     ),
   },

@@ -19,6 +19,7 @@
 import { inspect } from 'node:util'
 import { HttpMachine, RealResponse, skip } from '../http/index.js'
 import {
+  close,
   EAGAIN,
   EINTR,
   MSG_DONTWAIT,
@@ -104,10 +105,27 @@ export class Connection {
   static accept(service: Service, fd: number): Connection {
     service.counters[ACCEPTED]++
     service.table.enter(fd, service.owner)
-    if (service.blocking) {
-      setReceiveTimeout(fd, BLOCKING_TICK_MS)
-      setSendTimeout(fd, BLOCKING_TICK_MS)
+    if (service.blocking) limitWaits(fd)
+    return new Connection(service, fd)
+  }
+
+  /** Enters a socket into the table and counts it, for whoever will {@link claim} it; false where the table has no row for it. */
+  static pass(service: Service, fd: number): boolean {
+    const { table, owner, counters, now, timeouts } = service
+    if (!table.enter(fd, owner)) {
+      close(fd)
+      return false
     }
+    counters[ACCEPTED]++
+    table.stamp(fd, service.time)
+    table.pass(fd, { since: now, limit: timeouts.head, flags: FRESH, address: 0, size: 0, unparsed: 0, unsent: 0 })
+    return true
+  }
+
+  /** Takes a connection that another thread passed on; undefined where it is another's or has been ended. */
+  static claim(service: Service, fd: number): Connection | undefined {
+    if (!service.table.claim(fd, service.owner)) return undefined
+    if (service.blocking) limitWaits(fd)
     return new Connection(service, fd)
   }
 
@@ -217,6 +235,11 @@ export class Connection {
     if (this.idle && this.#service.now - this.#since < QUIET_MS) return // a request may be on its way: ask again
     this.machine.drain()
     if (this.machine.closing && this.#unsent === NOTHING) this.close()
+  }
+
+  /** Milliseconds since the client last did something, or was last answered. */
+  get silence(): number {
+    return (this.#service.now - this.#since) | 0
   }
 
   /** True until the client's first byte. */
@@ -391,7 +414,7 @@ export class Connection {
   }
 
   #respond(response: Response): void {
-    if (this.#service.stopping() || this.#service.crowded()) this.machine.drain()
+    if (isLast(this.#service)) this.machine.drain()
     let stream: ReadableStream<Uint8Array> | undefined
     try {
       stream = this.machine.respond(response)
@@ -595,6 +618,17 @@ export class Connection {
     this.#drained = undefined
     drained?.()
   }
+}
+
+/** Whether the answer that is being given should be its connection's last. */
+function isLast(service: Service): boolean {
+  return service.stopping() || service.crowded() || service.awaited()
+}
+
+/** Has a blocking socket return now and then, so that its thread can look at the time. */
+function limitWaits(fd: number): void {
+  setReceiveTimeout(fd, BLOCKING_TICK_MS)
+  setSendTimeout(fd, BLOCKING_TICK_MS)
 }
 
 /** What a stream is cancelled with when its client is gone. */

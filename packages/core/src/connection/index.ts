@@ -13,6 +13,6 @@ export {
   REQUESTS,
   sumOf,
 } from './counters.js'
-export { type FetchApp, monotonicNow, Service, type ServiceOptions } from './service.js'
+export { type FetchApp, monotonicNow, monotonicTime, Service, type ServiceOptions } from './service.js'
 export { DEFAULT_TIMEOUTS, LINGER_MS, QUIET_MS, type Timeouts } from './timeouts.js'
 export { type Transport, transportOfCalls } from './transport.js'

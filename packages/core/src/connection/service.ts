@@ -35,6 +35,8 @@ export interface ServiceOptions {
   readonly stopping?: () => boolean
   /** Asked likewise whether another client waits for this thread, which serves one at a time. Default: never. */
   readonly crowded?: () => boolean
+  /** Asked likewise whether others wait who will have a thread of their own soon. Default: never. */
+  readonly awaited?: () => boolean
   /** Whether the sockets block in recv(2) and send(2). Default: false. */
   readonly blocking?: boolean
   /** Whether to read on while a handler works, as a demultiplexer can, to notice clients that leave. Default: false. */
@@ -44,12 +46,22 @@ export interface ServiceOptions {
 }
 
 /** What makes the clock of this thread that of all threads and processes: CLOCK_MONOTONIC, which no clock change moves. */
-const [seconds, nanoseconds] = process.hrtime()
-const CLOCK_OFFSET: number = seconds * 1000 + nanoseconds / 1e6 - performance.now()
+const CLOCK_OFFSET: number = Math.max(...Array.from({ length: 3 }, clockOffset))
 
-/** Milliseconds on a clock that all threads and processes share, wrapping at 2^31. */
+/** Too small by however long the thread is held up between its two looks. */
+function clockOffset(): number {
+  const [seconds, nanoseconds] = process.hrtime()
+  return seconds * 1000 + nanoseconds / 1e6 - performance.now()
+}
+
+/** Milliseconds, with a fraction, on a clock that all threads and processes share. */
+export function monotonicTime(): number {
+  return performance.now() + CLOCK_OFFSET
+}
+
+/** The same in whole milliseconds, wrapping at 2^31. */
 export function monotonicNow(): number {
-  return (performance.now() + CLOCK_OFFSET) | 0
+  return monotonicTime() | 0
 }
 
 /** Bytes that one recv(2) may bring. */
@@ -69,6 +81,7 @@ export class Service implements HttpContext {
   readonly log: (message: string, error?: unknown) => void
   readonly stopping: () => boolean
   readonly crowded: () => boolean
+  readonly awaited: () => boolean
   readonly blocking: boolean
   readonly readsAhead: boolean
   readonly gather: number
@@ -79,6 +92,8 @@ export class Service implements HttpContext {
   transport: Transport = transportOfCalls
   /** Milliseconds on the clock of the connection table (monotonic, wrapping at 2^31), as of the last {@link tick}. */
   now = 0
+  /** The same moment in milliseconds with a fraction, without wrapping. */
+  time = 0
   /** True once handlers have run since whoever resets it last gave the thread's event loop a turn. */
   appRan = false
   /** The machine that is at work, whose bytes are in the output. */
@@ -97,6 +112,7 @@ export class Service implements HttpContext {
     this.log = options.log ?? logLine
     this.stopping = options.stopping ?? never
     this.crowded = options.crowded ?? never
+    this.awaited = options.awaited ?? never
     this.blocking = options.blocking ?? false
     this.readsAhead = options.readsAhead ?? false
     this.gather = options.gather ?? 0
@@ -105,7 +121,8 @@ export class Service implements HttpContext {
 
   /** Reads the clock: once a turn of a loop, or before each request of a blocking server. A sign of life, too. */
   tick(): void {
-    this.now = monotonicNow()
+    this.time = monotonicTime()
+    this.now = this.time | 0
     this.pulse[0] = this.now | 1 // one aligned store, which the host sees sooner or later; 0 means at rest
     this.date.tick(Date.now())
   }

@@ -2,10 +2,12 @@
 export { AppError, appUrl, loadApp } from './app.js'
 export { CLOSE, Control, ENDED, LEAVE, READY, STARTING, STAY, type UnitCells } from './control.js'
 export {
+  type Bounds,
   onProcess,
   onThread,
   onThreadOrCaller,
   type Place,
+  type Population,
   type Role,
   type RoleContext,
   type RoleSettings,
@@ -13,7 +15,7 @@ export {
   registerRoles,
   type StopSignal,
 } from './role.js'
-export { type RoleBoot, type RolePlan, Seat } from './seat.js'
+export { type BoundPopulation, type RoleBoot, type RolePlan, Seat } from './seat.js'
 export { Sockets } from './sockets.js'
 export { ServerError, Supervisor, type SupervisorOptions, slotsFor } from './supervisor.js'
 export type { UnitBoot, UnitMessage } from './unit-run.js'

@@ -18,6 +18,8 @@ export interface RoleContext<Options, Shared> {
   readonly index: number
   /** Cells for the children that the role may fork; none unless its settings say how many. */
   readonly children: ChildRows
+  /** Asks for so many more units of the role whose settings have a `population`, for as long as its bounds allow. Does not wait. */
+  more(units: number): void
   /** Asks to be replaced: once another unit is ready in its place, this one is told to stop. Says it once, however often called. */
   replace(): void
   /** Must be called by each unit that accepts, when it will take no more: then the host closes the listening socket. */
@@ -37,8 +39,27 @@ export interface StopSignal {
 /** Where a role runs. */
 export type Place = 'thread' | 'process' | 'thread or caller'
 
+/** Bounds between which the number of units of a role may change. */
+export interface Bounds {
+  readonly min: number
+  readonly max: number
+}
+
+/**
+ * What lets units of a role come and go on the word of the model: a unit may return while the server runs, and is not replaced
+ * then; others are started as another role asks for them (`more`). Called by the host.
+ */
+export interface Population<Shared> {
+  /** Notes that one more unit is to be there, and is being started. */
+  readonly admit?: (shared: Shared) => void
+  /** Has one unit return, whichever is the first to see it; does not block. */
+  readonly dismiss: (shared: Shared) => void
+  /** Settles what a unit that died had in hand; another is started in its place, under the same index. */
+  readonly forget?: (shared: Shared, index: number) => void
+}
+
 /** How many units of a role run, and what they need. */
-export interface RoleSettings<Options> {
+export interface RoleSettings<Options, Shared = never> {
   /** Default: 1. */
   readonly count?: number | ((options: Options) => number)
   /** Whether the role calls the app, which is then loaded where it runs. Default: true. */
@@ -52,7 +73,13 @@ export interface RoleSettings<Options> {
   /** Bytes of a request that the service gathers before it calls the app. Default: 0. */
   readonly gather?: number
   /** Bounds between which units are added and taken away while the server runs. Default: their number is fixed. */
-  readonly resizable?: { readonly min: number; readonly max: number }
+  readonly resizable?: Bounds | ((options: Options) => Bounds)
+  /** How units leave where no order can reach them, as on a queue, or come on demand. Default: the host orders each. */
+  readonly population?: Population<Shared>
+  /** Tells whether others wait for the unit's thread. Default: a unit whose sockets block looks at the backlog, others never do. */
+  readonly crowded?: (shared: Shared) => boolean
+  /** Tells whether others wait for a thread that is being started: answers are the last of their connections then. Default: never. */
+  readonly awaited?: (shared: Shared) => boolean
   /** Whether each unit listens on a socket of its own, all on one port (SO_REUSEPORT). Default: false. */
   readonly ownSocket?: boolean
   /** Milliseconds for which a unit with a connection in hand may show no sign of life before it is killed; 0: any. Default: 0. */
@@ -64,7 +91,7 @@ export interface RoleSettings<Options> {
 }
 
 /** A role of a model: what runs, how often, and where. */
-export interface Role<Options, Shared> extends RoleSettings<Options> {
+export interface Role<Options, Shared> extends RoleSettings<Options, Shared> {
   readonly place: Place
   readonly run: (context: RoleContext<Options, Shared>) => void | Promise<void>
 }
@@ -72,17 +99,17 @@ export interface Role<Options, Shared> extends RoleSettings<Options> {
 type Run<Options, Shared> = Role<Options, Shared>['run']
 
 /** A role on worker threads of this process. */
-export function onThread<O, S>(settings: RoleSettings<O>, run: Run<O, S>): Role<O, S> {
+export function onThread<O, S>(settings: RoleSettings<O, S>, run: Run<O, S>): Role<O, S> {
   return { ...settings, place: 'thread', run }
 }
 
 /** A role on a worker thread, or on the calling thread where the app is given as a function. */
-export function onThreadOrCaller<O, S>(settings: RoleSettings<O>, run: Run<O, S>): Role<O, S> {
+export function onThreadOrCaller<O, S>(settings: RoleSettings<O, S>, run: Run<O, S>): Role<O, S> {
   return { ...settings, place: 'thread or caller', run }
 }
 
 /** A role in child processes that inherit the listening socket. */
-export function onProcess<O, S>(settings: RoleSettings<O>, run: Run<O, S>): Role<O, S> {
+export function onProcess<O, S>(settings: RoleSettings<O, S>, run: Run<O, S>): Role<O, S> {
   return { ...settings, place: 'process', run }
 }
 

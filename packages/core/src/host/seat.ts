@@ -9,6 +9,7 @@ import { COUNTERS, type Counts, countsOf, sumOf } from '../connection/index.js'
 import type { ChildRows } from '../loop/index.js'
 import type { Listener } from '../socket/index.js'
 import { type ControlHandle, READY, STARTING, type UnitCells } from './control.js'
+import type { Bounds } from './role.js'
 import type { Unit } from './unit.js'
 import type { UnitBoot } from './unit-run.js'
 
@@ -21,7 +22,9 @@ export interface RolePlan {
   /** Units that are to run at first. */
   readonly count: number
   /** Bounds for their number, where it may change. */
-  readonly resizable: { readonly min: number; readonly max: number } | undefined
+  readonly resizable: Bounds | undefined
+  /** What the role's `population` does, on what this server shares. */
+  readonly population: BoundPopulation | undefined
   /** Whether the role accepts connections. */
   readonly accepts: boolean
   /** Whether a unit may be blocked in accept(2), from which no eventfd wakes it. */
@@ -33,6 +36,12 @@ export interface RolePlan {
   /** Cells of the children that the unit forks. */
   readonly children: ChildRows | undefined
   readonly boot: RoleBoot
+}
+
+export interface BoundPopulation {
+  admit(): void
+  dismiss(): void
+  forget(index: number): void
 }
 
 /** What each unit of a role is told alike. */

@@ -89,6 +89,13 @@ export class Supervisor {
   #watch: NodeJS.Timeout | undefined
   #deadline: NodeJS.Timeout | undefined
   #startedSeats = 0
+  /** Units that a role has asked for and that are not being started yet. */
+  #awaited = 0
+  /** Failures to start one of those, in a row. */
+  #misfires = 0
+  #pause: NodeJS.Timeout | undefined
+  /** Units that were dismissed and have not returned. */
+  #dismissed = 0
   /** True once every unit is gone and every descriptor given back. */
   #over = false
   readonly #onExit = () => this.#abandon()
@@ -136,12 +143,11 @@ export class Supervisor {
    */
   grow(): number {
     const plan = this.#resizable()
-    const count = this.#staying(plan).length
+    const count = this.#count(plan)
     const spare = this.#freeSlots.length
     if (count >= plan.resizable.max || spare === 0 || this.#options.control.phase !== RUNNING) return count
-    const seat = new Seat(plan, count, plan.ownSocket ? this.#options.sockets.add() : this.#options.sockets.first)
-    this.#seats.push(seat)
-    this.#startUnit(seat)
+    plan.population?.admit()
+    this.#addSeat(plan)
     return count + 1
   }
 
@@ -152,15 +158,14 @@ export class Supervisor {
    */
   shrink(): number {
     const plan = this.#resizable()
-    const staying = this.#staying(plan)
-    if (staying.length <= plan.resizable.min || this.#options.control.phase !== RUNNING) return staying.length
-    const seat = staying.at(-1)!
-    seat.retired = true
-    if (plan.ownSocket) {
-      this.#options.sockets.turnAway(seat.listener)
-      seat.grace = setTimeout(() => this.#empty(seat, CLOSE), HANDSHAKE_MS)
-    } else this.#empty(seat, LEAVE)
-    return staying.length - 1
+    const count = this.#count(plan)
+    if (count <= plan.resizable.min || this.#options.control.phase !== RUNNING) return count
+    if (plan.population === undefined) this.#retire(this.#staying(plan).at(-1)!)
+    else {
+      this.#dismissed++
+      plan.population.dismiss()
+    }
+    return count - 1
   }
 
   /** Stops in order: no more connections, requests in flight finish; what is left after the deadline is cut. */
@@ -179,9 +184,45 @@ export class Supervisor {
     for (const { unit } of this.#occupants()) unit?.kill()
   }
 
+  #retire(seat: Seat): void {
+    const { sockets } = this.#options
+    seat.retired = true
+    if (seat.plan.ownSocket) {
+      sockets.turnAway(seat.listener)
+      seat.grace = setTimeout(() => this.#empty(seat, CLOSE), HANDSHAKE_MS)
+    } else this.#empty(seat, LEAVE)
+  }
+
+  #addSeat(plan: RolePlan): void {
+    const { sockets } = this.#options
+    const taken = new Set(this.#seats.filter((seat) => seat.plan === plan).map(({ index }) => index))
+    let index = 0
+    while (taken.has(index)) index++
+    const seat = new Seat(plan, index, plan.ownSocket ? sockets.add() : sockets.first)
+    this.#seats.push(seat)
+    this.#startUnit(seat)
+  }
+
+  /** Starts units that were asked for, only so many at a time, since those that serve need the processors too. */
+  #startAwaited(): void {
+    const { roles, control } = this.#options
+    const plan = roles.find(({ population }) => population !== undefined)
+    if (plan === undefined || control.phase === FORCED || this.#pause !== undefined || this.#started !== undefined)
+      return
+    const most = plan.resizable?.max ?? Number.POSITIVE_INFINITY
+    while (this.#awaited > 0 && this.#freeSlots.length > 0) {
+      const there = this.#seats.filter((seat) => seat.plan === plan && (seat.current ?? seat.retry) !== undefined)
+      const starting = there.filter(({ current }) => current?.ready === false).length
+      if (there.length >= most || starting >= availableParallelism()) return
+      this.#awaited--
+      this.#addSeat(plan)
+    }
+  }
+
   #stop(phase: number): void {
     const { control, sockets } = this.#options
     control.phase = phase
+    if (phase === FORCED) clearTimeout(this.#pause)
     for (const { retry, grace } of this.#seats) {
       clearTimeout(retry)
       clearTimeout(grace)
@@ -251,18 +292,21 @@ export class Supervisor {
     if (message.type === 'ready') this.#welcome(seat, occupant)
     if (message.type === 'accepted last') occupant.acceptedLast = true
     if (message.type === 'replace me' && seat.current === occupant) this.#replace(seat)
+    if (message.type === 'more') this.#awaited += message.units
     if (message.type === 'failed' && this.#started !== undefined)
       this.#fail(this.#describe(seat, message.message, message.stack))
     if (this.#started !== undefined && this.#seats.every(({ current }) => current?.ready)) {
       this.#started.resolve()
       this.#started = undefined
     }
+    if (message.type === 'more' || message.type === 'ready') this.#startAwaited()
     this.#closeListeners()
   }
 
   /** A successor that is ready takes the seat, and only then does the one before it leave: nothing is refused meanwhile. */
   #welcome(seat: Seat, occupant: Occupant): void {
     occupant.ready = true
+    this.#misfires = 0
     clearTimeout(occupant.deadline)
     if (this.#started !== undefined) this.#startNext()
     if (seat.successor !== occupant) return
@@ -334,7 +378,10 @@ export class Supervisor {
     const wasLeaving = seat.leaving.has(occupant)
     const requests = seat.counts.requests
     const lost = this.#settle(seat, occupant, reason)
+    if (reason !== undefined) seat.plan.population?.forget(seat.index)
+    this.#startAwaited()
     if (control.stopping) return this.#endIfGone()
+    if (seat.plan.population !== undefined && reason === undefined) return this.#release(seat)
     if (seat.emptied && seat.occupants.length === 0) this.#remove(seat)
     else if (seat.asked && seat.vacant) this.#startUnit(seat) // it had to wait for the one that left
     if (wasLeaving && reason === undefined) return
@@ -342,6 +389,7 @@ export class Supervisor {
     const error = this.#describe(seat, why)
     if (this.#started !== undefined) return this.#fail(error)
     if (wasLeaving) return log(`${error.message}; ${lost} connections lost; it was leaving`)
+    if (!occupant.ready && this.#isHelped(seat)) return this.#misfire(seat, error)
     seat.deaths = occupant.wasOfUse(requests) ? 1 : seat.deaths + 1
     if (seat.deaths >= MOST_DEATHS) {
       return this.#fail(this.#describe(seat, `it died ${seat.deaths} times in a row, the last time: ${why}`))
@@ -350,6 +398,31 @@ export class Supervisor {
     log(`${error.message}; ${lost} connections lost; starting it again in ${delay} ms`)
     seat.restarts++
     this.#startLater(seat, delay)
+  }
+
+  /** A unit that may come and go has gone. */
+  #release(seat: Seat): void {
+    this.#dismissed = Math.max(0, this.#dismissed - 1)
+    this.#remove(seat)
+    this.#startAwaited()
+  }
+
+  /** True where a unit was to help others of its role, which go on without it. */
+  #isHelped({ plan }: Seat): boolean {
+    return plan.population !== undefined && this.#seats.some((seat) => seat.plan === plan && seat.current?.ready)
+  }
+
+  /** A unit that was asked for could not be started, for want of memory or descriptors perhaps: later. */
+  #misfire(seat: Seat, error: Error): void {
+    const delay = Math.min(FIRST_BACKOFF_MS * 2 ** this.#misfires++, LAST_BACKOFF_MS)
+    this.#options.log(`${error.message}; the others go on, trying again in ${delay} ms`)
+    this.#awaited++
+    this.#remove(seat)
+    clearTimeout(this.#pause)
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined
+      this.#startAwaited()
+    }, delay)
   }
 
   #startLater(seat: Seat, delay: number): void {
@@ -411,6 +484,10 @@ export class Supervisor {
     return plan as Resizable
   }
 
+  #count(plan: RolePlan): number {
+    return Math.max(0, this.#staying(plan).length - (plan.population === undefined ? 0 : this.#dismissed))
+  }
+
   #staying(plan: RolePlan): Seat[] {
     return this.#seats.filter((seat) => seat.plan === plan && !seat.retired)
   }
@@ -427,6 +504,7 @@ export class Supervisor {
     clearInterval(this.#waker)
     clearInterval(this.#watch)
     clearTimeout(this.#deadline)
+    clearTimeout(this.#pause)
     process.off('exit', this.#onExit)
     this.#options.sockets.closeAll()
     this.#seats[0].past[CLOSED_COUNT] += this.#options.table.closeAll()

@@ -49,6 +49,7 @@ export interface ProcessBoot {
 /** What a unit tells the host. */
 export type UnitMessage =
   | { readonly type: 'ready' | 'replace me' | 'accepted last' | 'finished' }
+  | { readonly type: 'more'; readonly units: number }
   | { readonly type: 'failed'; readonly message: string; readonly stack: string }
 
 /** Describes an error for {@link UnitMessage}. */
@@ -79,7 +80,8 @@ export async function runUnit(boot: UnitBoot, surroundings: Surroundings): Promi
   }
   const role = findRole(boot.model, boot.role)
   const app = role.handles === false ? NO_APP : (given ?? (await loadApp(boot.appUrl!)))
-  if (control.stopping) return tell({ type: 'finished' })
+  // A unit that accepts nothing may be needed for what was accepted before the stop.
+  if (control.phase === FORCED || (control.stopping && role.accepts !== false)) return tell({ type: 'finished' })
   onReady?.()
   cells.identify(getpid(), gettid())
   cells.state = READY
@@ -107,14 +109,15 @@ function contextOf(
   const staysOpen = (): boolean => !control.stopping && cells.order !== CLOSE
   const listener = Listener.adopt(boot.listenerFd, boot.address, stopping, staysOpen)
   onWake?.(() => listener.onStop?.())
+  const shared = boot.shared === undefined ? undefined : hydrate(boot.shared)
   let asked = false
   return {
     options: boot.options,
-    shared: boot.shared === undefined ? undefined : hydrate(boot.shared),
+    shared,
     listener,
     index: boot.index,
     children: control.children,
-    service: serviceOf(boot, role, control, app, listener, stopping),
+    service: serviceOf(boot, role, shared, control, app, listener, stopping),
     stop: {
       fd: boot.stopFd,
       get requested() {
@@ -128,6 +131,7 @@ function contextOf(
       for (const fd of demux.descriptors) cells.hold(fd)
       return demux
     },
+    more: (units) => tell({ type: 'more', units }),
     replace: () => {
       if (!asked) tell({ type: 'replace me' })
       asked = true
@@ -143,13 +147,14 @@ function contextOf(
 function serviceOf(
   boot: UnitBoot,
   role: Role<unknown, unknown>,
+  shared: unknown,
   control: Control,
   app: FetchApp,
   listener: Listener,
   stopping: () => boolean,
 ): Service {
   const { counters, pulse } = control.unit(boot.unit)
-  const { crowded } = control.children
+  const crowded = crowdOf(role, shared, control, listener)
   return new Service({
     app,
     limits: boot.limits,
@@ -162,6 +167,20 @@ function serviceOf(
     readsAhead: role.readsAhead ?? false,
     gather: role.gather ?? 0,
     stopping,
-    ...(role.blocking ? { crowded: role.children ? () => crowded[0] !== 0 : () => listener.waiting } : {}),
+    ...(crowded === undefined ? {} : { crowded }),
+    ...(role.awaited === undefined ? {} : { awaited: () => role.awaited!(shared) }),
   })
+}
+
+/** Whom a unit asks whether others wait for its thread. */
+function crowdOf(
+  role: Role<unknown, unknown>,
+  shared: unknown,
+  control: Control,
+  listener: Listener,
+): (() => boolean) | undefined {
+  const { crowded } = control.children
+  if (role.crowded !== undefined) return () => role.crowded!(shared)
+  if (!role.blocking) return undefined
+  return role.children ? () => crowded[0] !== 0 : () => listener.waiting
 }

@@ -6,10 +6,10 @@
  * than libuv's next timer, and breathes now and then after the app ran.
  */
 
-import { type Connection, QUIET_MS, type Service } from '../connection/index.js'
+import { type Connection, monotonicTime, QUIET_MS, type Service } from '../connection/index.js'
 import { EINTR, POLLIN, poll, pollOne, uvLoop } from '../posix/index.js'
 import { EXHAUSTED, EXHAUSTED_PAUSE_MS, type Listener, STOPPED } from '../socket/index.js'
-import type { BoundedQueue } from '../sync/index.js'
+import type { Source } from '../sync/index.js'
 import { Turn } from './turn.js'
 
 /** Milliseconds for which work that an app left behind may wait while the thread has nothing else to do, or has. */
@@ -24,13 +24,28 @@ export interface Rival {
   readonly fd: number
   /** True once the thread is to end. */
   readonly stopping: boolean
+  /** Readable when the thread is to end, where `fd` does not tell. Default: it does. */
+  readonly stopFd?: number
+  /** Asked before a thread gives its client up, where several hear of the same rival: whether it is the one to do so. */
+  readonly takes?: () => boolean
+  /** Told that the thread waits for its client, and that it goes on. */
+  readonly rests?: () => void
+  readonly resumes?: () => void
+}
+
+/** Who is told when a thread that takes from a queue has something to do, and when it has nothing more. */
+export interface Shift {
+  /** `fd` was taken, at this time of the monotonic clock. Nothing of the app runs between the two. */
+  begins(fd: number, time: number): void
+  /** The queue is empty: the thread is about to sleep. */
+  ends(time: number): void
 }
 
 export class BlockingThread {
   readonly #service: Service
   #turn: Turn | null
   #lastTurn = performance.now()
-  readonly #pair = new Int32Array(4)
+  readonly #watched = new Int32Array(6)
 
   constructor(service: Service, turn: Turn | null = new Turn(false)) {
     this.#service = service
@@ -72,17 +87,22 @@ export class BlockingThread {
     yield* last ?? []
   }
 
-  /** Takes from a queue until it is closed; blocks on a futex while it is empty. */
-  async *takenFrom(queue: BoundedQueue): AsyncGenerator<number> {
+  /** Takes from a queue until it is closed, or the thread dismissed; blocks on a futex while it is empty. */
+  async *takenFrom(queue: Source, shift?: Shift): AsyncGenerator<number> {
+    const service = this.#service
     for (;;) {
       if (this.#isLate()) await this.#breathe()
-      this.#service.rest()
+      service.rest()
       let item: number | string = queue.tryTake()
-      if (item === 'empty') item = queue.take(this.#patience())
-      if (item === 'closed') return
+      if (item === 'empty') {
+        shift?.ends(monotonicTime())
+        item = queue.take(this.#patience())
+      }
+      if (item === 'closed' || item === 'dismissed') return
       if (typeof item !== 'number') await this.#breathe()
       else {
-        this.#service.tick()
+        service.tick()
+        shift?.begins(item, service.time)
         yield item
       }
     }
@@ -94,22 +114,37 @@ export class BlockingThread {
    * that has not yet sent its first byte, or that was answered just now, is given a moment.
    */
   async staysOn(connection: Connection, rival: Rival): Promise<boolean> {
-    const pair = this.#pair
+    rival.rests?.()
+    const stays = await this.#waits(connection, rival)
+    if (stays) rival.resumes?.()
+    return stays
+  }
+
+  async #waits(connection: Connection, rival: Rival): Promise<boolean> {
+    const { fd } = connection
+    const watched = this.#watched
     while (!connection.closed) {
-      if (rival.stopping) return sends(connection.fd, QUIET_MS)
-      pair.set([connection.fd, POLLIN, rival.fd, POLLIN])
+      if (rival.stopping) return sends(fd, QUIET_MS)
+      watched.set([fd, POLLIN, rival.fd, POLLIN, rival.stopFd ?? -1, POLLIN])
       this.#service.rest()
-      const ready = poll(pair, 2, milliseconds(Math.min(this.#patience(), connection.patience)))
+      const ready = poll(watched, 3, milliseconds(Math.min(this.#patience(), connection.patience)))
       this.#service.tick()
-      if (ready > 0 && pair[1] >>> 16 !== 0) return true
-      if (ready > 0 && pair[3] >>> 16 !== 0) {
-        if (rival.stopping) continue
-        return sends(connection.fd, connection.fresh ? connection.patience : QUIET_MS)
+      if (ready > 0 && watched[1] >>> 16 !== 0) return true
+      if (ready > 0 && !rival.stopping && watched[3] >>> 16 !== 0) {
+        const moment = connection.fresh ? connection.patience : Math.max(0, QUIET_MS - connection.silence)
+        if (sends(fd, moment)) return true
+        if (rival.takes === undefined || rival.takes()) return false
+        this.#service.tick()
       }
       if (connection.expired) return false
       if (ready === 0) await this.#breathe()
     }
     return false
+  }
+
+  /** Lets what the app left behind, but for timers and I/O, come to its end before the thread does. */
+  async finish(): Promise<void> {
+    if (this.#service.appRan) await this.#breathe()
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 /** The loop floor: how Node's event loop lives on a thread that runs a loop of its own, or blocks. */
-export { BlockingThread, type Rival } from './blocking-thread.js'
+export { BlockingThread, type Rival, type Shift } from './blocking-thread.js'
 export { type ChildRows, Children, type Parent } from './children.js'
 export { type Admitter, Door } from './door.js'
 export {
@@ -13,3 +13,4 @@ export { type Ledger, NestedLibuv, type Watcher } from './libuv.js'
 export { Mailbox, type Task } from './mailbox.js'
 export { Attendant, Lot, openLot } from './parking.js'
 export type { Timer } from './timer-heap.js'
+export { Workload, WorkloadRow, type WorkloadStatistics } from './workload.js'

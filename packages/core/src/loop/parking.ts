@@ -8,12 +8,10 @@
  */
 
 import {
-  ACCEPTED,
   BYTES_OUT,
   CLOSED,
   CLOSED_COUNT,
   Connection,
-  FRESH,
   LINGERING,
   QUIET_MS,
   type Remains,
@@ -131,20 +129,17 @@ export class Attendant {
 
   /** Puts a connection that was just accepted into the next batch; false where the table has no row for it. */
   accepted(fd: number): boolean {
-    const { table, owner, now, timeouts, counters } = this.#service
-    if (!table.enter(fd, owner)) {
-      close(fd)
-      return false
-    }
-    counters[ACCEPTED]++
-    table.pass(fd, { since: now, limit: timeouts.head, flags: FRESH, ...NOTHING })
+    if (!Connection.pass(this.#service, fd)) return false
     this.#add(fd)
     return true
   }
 
   /** Puts a parked connection that is ready into the next batch. */
   ready(fd: number): void {
-    if (this.#service.table.queue(fd)) this.#add(fd)
+    const { table, time } = this.#service
+    if (!table.queue(fd)) return
+    table.stamp(fd, time)
+    this.#add(fd)
   }
 
   /** Hands the batch to the workers; blocks while the queue is full. */

@@ -4,7 +4,7 @@ import { type Roles, registerRoles } from '../host/index.js'
 import { isSupported, platformName } from '../posix/index.js'
 import { COMMON_OPTIONS, type CommonOptions } from './common-options.js'
 import { checkOptions, type OptionSpecs } from './options.js'
-import { runsOnCaller, type ServeOptions, type Server, startServer } from './server.js'
+import { type Parts, runsOnCaller, type ServeOptions, type Server, startServer } from './server.js'
 
 /** The families of models, each a package. */
 export type Family = 'process-models' | 'thread-models' | 'io-multiplexing' | 'patterns' | 'modern'
@@ -30,6 +30,11 @@ export interface Definition<Options, Shared> {
   readonly shared?: (options: Options) => Shared
   /** Gives back what `shared` holds that is no memory, once all roles have ended. */
   readonly dispose?: (shared: Shared) => void
+  /**
+   * Reads what the model's own parts (queues, pools, stages) say of themselves, out of what is shared: `server.stats().parts`.
+   * Called on the host at any time, also after the end; must not block. Default: nothing.
+   */
+  readonly statistics?: (shared: Shared, options: Options) => Parts
   readonly roles: Roles<Options, Shared>
 }
 

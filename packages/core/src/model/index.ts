@@ -11,4 +11,4 @@ export {
   type OptionSpec,
   type OptionSpecs,
 } from './options.js'
-export type { ServeOptions, Server, Statistics, UnitStatistics } from './server.js'
+export type { Parts, Plain, ServeOptions, Server, Statistics, UnitStatistics } from './server.js'

@@ -1,7 +1,17 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { type Counts, type FetchApp, sumOf } from '../connection/index.js'
-import { appUrl, Control, type Role, type RolePlan, type Seat, Sockets, Supervisor, slotsFor } from '../host/index.js'
+import {
+  appUrl,
+  type BoundPopulation,
+  Control,
+  type Role,
+  type RolePlan,
+  type Seat,
+  Sockets,
+  Supervisor,
+  slotsFor,
+} from '../host/index.js'
 import { installFetchGlobals } from '../http/index.js'
 import { formatAddress, type SocketAddress, UnsupportedError } from '../posix/index.js'
 import { ConnectionTable } from '../socket/index.js'
@@ -36,6 +46,12 @@ export interface UnitStatistics extends Counts {
   readonly restarts: number
 }
 
+/** A value that JSON can carry. */
+export type Plain = string | number | boolean | null | readonly Plain[] | { readonly [name: string]: Plain }
+
+/** What the parts of a model say of themselves, by the part's name: a queue, a pool, a stage. Plain JSON. */
+export type Parts = Readonly<Record<string, Plain>>
+
 /** What a server has done so far. */
 export interface Statistics extends Counts {
   readonly model: string
@@ -45,6 +61,8 @@ export interface Statistics extends Counts {
   readonly active: number
   readonly restarts: number
   readonly units: readonly UnitStatistics[]
+  /** What the model's own parts say of themselves; Empty where it has none. */
+  readonly parts: Parts
 }
 
 /** A running server. */
@@ -115,11 +133,12 @@ export async function startServer<Options extends object, Shared>(
     throw error
   }
   const mechanism = definition.mechanism?.(options)
-  return serverOf(model.name, mechanism, sockets.first.address, supervisor, ended, options.drainTimeout)
+  const parts = (): Parts => definition.statistics?.(shared, options) ?? {}
+  return serverOf(model.name, mechanism, sockets.first.address, supervisor, parts, ended, options.drainTimeout)
 }
 
 /** What a server consists of before anything runs. */
-interface Parts<Shared> {
+interface Assembly<Shared> {
   readonly sockets: Sockets
   readonly shared: Shared
   readonly table: ConnectionTable
@@ -135,9 +154,9 @@ function assemble<Options extends object, Shared>(
   options: Options & CommonOptions,
   address: SocketAddress,
   appAt: string | undefined,
-): Parts<Shared> {
+): Assembly<Shared> {
   const declared = Object.entries(definition.roles as Roles)
-  const blocking = declared.some(([, role]) => role.blocking)
+  const blocking = declared.some(([, role]) => role.blocking && role.accepts !== false)
   const reusePort = declared.some(([, role]) => role.ownSocket)
   const made: (() => void)[] = []
   try {
@@ -156,6 +175,7 @@ function assemble<Options extends object, Shared>(
         place,
         count,
         resizable,
+        population: populationOf(role, shared),
         accepts: role.accepts !== false,
         blocks: role.accepts !== false && blocking,
         ownSocket: role.ownSocket ?? false,
@@ -195,7 +215,17 @@ function placeOf(
 ): Pick<RolePlan, 'place' | 'count' | 'resizable'> {
   const count = typeof role.count === 'function' ? role.count(options) : (role.count ?? 1)
   const place = role.place === 'thread or caller' ? (onCaller ? 'caller' : 'thread') : role.place
-  return { place, count, resizable: role.resizable }
+  const resizable = typeof role.resizable === 'function' ? role.resizable(options) : role.resizable
+  return { place, count, resizable }
+}
+
+function populationOf({ population }: Role<unknown, unknown>, shared: unknown): BoundPopulation | undefined {
+  if (population === undefined) return undefined
+  return {
+    admit: () => population.admit?.(shared),
+    dismiss: () => population.dismiss(shared),
+    forget: (index) => population.forget?.(shared, index),
+  }
 }
 
 /** Tells whether every unit that these options ask for can run on the calling thread. */
@@ -249,6 +279,7 @@ function serverOf(
   mechanism: string | undefined,
   address: SocketAddress,
   supervisor: Supervisor,
+  parts: () => Parts,
   ended: Promise<void>,
   drainTimeout: number,
 ): Server {
@@ -263,7 +294,7 @@ function serverOf(
     url,
     address,
     ended,
-    stats: () => statisticsOf(model, mechanism, supervisor),
+    stats: () => statisticsOf(model, mechanism, supervisor, parts()),
     close,
     force: () => supervisor.force(),
     grow: () => supervisor.grow(),
@@ -272,11 +303,16 @@ function serverOf(
   }
 }
 
-function statisticsOf(model: string, mechanism: string | undefined, { seats, former }: Supervisor): Statistics {
+function statisticsOf(
+  model: string,
+  mechanism: string | undefined,
+  { seats, former }: Supervisor,
+  parts: Parts,
+): Statistics {
   const units = seats.map(statisticsOfUnit)
   const sum = sumOf([former, ...units])
   const restarts = seats.reduce((total, seat) => total + seat.restarts, 0)
-  return { model, mechanism, active: sum.accepted - sum.closed, ...sum, restarts, units }
+  return { model, mechanism, active: sum.accepted - sum.closed, ...sum, restarts, units, parts }
 }
 
 function statisticsOfUnit({ plan, name, state, pid, tid, restarts, counts }: Seat): UnitStatistics {

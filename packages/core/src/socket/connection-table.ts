@@ -27,6 +27,7 @@ const LEFT_HIGH = 5
 const LEFT_SIZE = 6
 const UNPARSED = 7
 const UNSENT = 8
+const QUEUED_AT = 9
 const ROW = 10
 
 /** The header has one cell in use: the highest descriptor ever entered. */
@@ -106,6 +107,16 @@ export class ConnectionTable {
   /** Moves a parked connection to the queue; false where it is parked no more. */
   queue(fd: number): boolean {
     return this.#exchange(fd, PARKED, QUEUED)
+  }
+
+  /** Notes when a connection was queued, in milliseconds of the monotonic clock. Whoever queues it, before others can take it. */
+  stamp(fd: number, time: number): void {
+    this.#cells[HEADER + fd * ROW + QUEUED_AT] = time * 1000 // in µs, wrapping at 2^32
+  }
+
+  /** Milliseconds, with a fraction, for which a connection has been queued; it may be half an hour. Owner only. */
+  queuedFor(fd: number, time: number): number {
+    return Math.max(0, (time * 1000 - this.#cells[HEADER + fd * ROW + QUEUED_AT]) | 0) / 1000
   }
 
   /** Takes a queued connection; false where somebody else was first. */

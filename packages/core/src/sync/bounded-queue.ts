@@ -2,6 +2,7 @@
  * A blocking first-in, first-out queue of 32-bit integers (file descriptors, slots, indexes) between threads.
  *
  *   putters ── wait while full ──▶ │ HEAD … TAIL │ ──▶ wait while empty ── takers
+ *                                                            (dismiss: one taker goes away with nothing)
  *
  * One lock guards everything, held for a few stores. A put wakes one sleeping taker, or none if all are awake: a busy
  * queue makes no system call. The header fills one cache line, so handing over the lock hands over the state with it.
@@ -27,14 +28,19 @@ const HIGH_WATER: number = HEAD + COUNTER_CELLS
 const CLOSED: number = HIGH_WATER + 1
 /** Written once, before the queue is shared. */
 const CAPACITY: number = CLOSED + 1
+/** Takers that are still to be dismissed. */
+const DISMISSALS: number = CAPACITY + 1
 const SLOTS = 16
 
 const MAX_CAPACITY: number = 2 ** 24
 
 /** Whether the value was put; if not, why, and the caller still has it. */
 export type PutResult = 'put' | 'closed' | 'timed out'
-/** The value taken, or why there is none: 'closed' means that none will ever come. */
-export type TakeResult = number | 'closed' | 'timed out'
+/**
+ * The value taken, or why there is none: 'closed' means that none will ever come, 'dismissed' that this taker, and no other, is
+ * to take no more.
+ */
+export type TakeResult = number | 'closed' | 'dismissed' | 'timed out'
 
 export interface QueueStatistics {
   /** Values put since the queue was created. */
@@ -125,7 +131,8 @@ export class BoundedQueue {
 
   /**
    * Takes the oldest value, blocking up to `timeoutMs` (0 or more, default Infinity) while the queue is empty; returns
-   * 'closed' once it is closed and drained; throws RangeError for another timeout. Any thread.
+   * 'closed' once it is closed and drained, and 'dismissed' if that was called for; throws RangeError for another timeout.
+   * Any thread.
    */
   take(timeoutMs: number = Infinity): TakeResult {
     const outcome = this.#lockWithValue(deadlineAfter(timeoutMs))
@@ -137,7 +144,7 @@ export class BoundedQueue {
   }
 
   /** Takes the oldest value if there is one, without blocking. Any thread. */
-  tryTake(): number | 'empty' | 'closed' {
+  tryTake(): number | 'empty' | 'closed' | 'dismissed' {
     const outcome = this.take(0)
     return outcome === 'timed out' ? 'empty' : outcome
   }
@@ -145,6 +152,15 @@ export class BoundedQueue {
   /** Yields what take() returns, blocking, until the queue is closed and drained. Any thread. */
   *[Symbol.iterator](): Generator<number, void, undefined> {
     for (let value = this.take(); typeof value === 'number'; value = this.take()) yield value
+  }
+
+  /** Has one taker, the first to come or one that waits, take 'dismissed'; values stay for the others. Any thread. */
+  dismiss(): void {
+    lock(this.#cells, LOCK)
+    this.#cells[DISMISSALS]++
+    const takers = call(this.#cells, TAKERS, 1)
+    unlock(this.#cells, LOCK)
+    wake(this.#cells, TAKERS, takers)
   }
 
   /** Closes the queue: every later put is refused, takers drain what is left, all that wait are woken. Any thread. */
@@ -207,14 +223,25 @@ export class BoundedQueue {
   }
 
   /** Returns with the lock held and a value inside, or else with neither. */
-  #lockWithValue(deadline: number): 'locked' | 'closed' | 'timed out' {
+  #lockWithValue(deadline: number): 'locked' | 'closed' | 'dismissed' | 'timed out' {
     const cells = this.#cells
     lock(cells, LOCK)
-    while (cells[TAIL] === cells[HEAD]) {
+    for (;;) {
+      if (cells[DISMISSALS] > 0) return this.#unlockDismissed()
+      if (cells[TAIL] !== cells[HEAD]) return 'locked'
       if (cells[CLOSED] === 1) return this.#unlockWith('closed')
       if (!park(cells, TAKERS, LOCK, deadline)) return this.#unlockWith('timed out')
     }
-    return 'locked'
+  }
+
+  /** Goes with nothing, and calls another taker if there is a value: this one may have been called for it. */
+  #unlockDismissed(): 'dismissed' {
+    const cells = this.#cells
+    cells[DISMISSALS]--
+    const takers = cells[TAIL] === cells[HEAD] ? 0 : call(cells, TAKERS, 1)
+    unlock(cells, LOCK)
+    wake(cells, TAKERS, takers)
+    return 'dismissed'
   }
 
   #unlockWith<T>(outcome: T): T {

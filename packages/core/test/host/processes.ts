@@ -11,6 +11,7 @@ import { onTestFinished } from 'vitest'
 /** The models, where they are built: core must not depend on the packages that have them. */
 export const MODELS = {
   epoll: new URL('../../../io-multiplexing/dist/epoll.js', import.meta.url).href,
+  'multi-thread': new URL('../../../thread-models/dist/multi-thread.js', import.meta.url).href,
   'thread-pool': new URL('../../../thread-models/dist/thread-pool.js', import.meta.url).href,
   'single-process': new URL('../../../process-models/dist/single-process.js', import.meta.url).href,
 } as const

@@ -92,7 +92,8 @@ export class Handover implements Shareable {
 
   /** Takes the next connection of a loop, which should drain its wakeup before it looks. That loop only. */
   take(loop: number): number | 'empty' | 'closed' {
-    return this.#queues[loop].tryTake()
+    const taken = this.#queues[loop].tryTake()
+    return taken === 'dismissed' ? 'empty' : taken // nobody dismisses a loop
   }
 
   /** Tells how many connections a loop has. That loop only. */
