@@ -641,6 +641,7 @@ describe('the counters', () => {
       errors: 1,
       bytesIn: get().length + 'nonsense\r\n\r\n'.length,
       bytesOut: good.received.length + bad.received.length,
+      lost: 0,
     })
   })
 })
