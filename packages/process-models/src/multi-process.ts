@@ -23,9 +23,8 @@ export interface MultiProcessOptions {
 const FLAGS = [
   '--single-threaded', // V8's threads would not come along, and might map memory in the moment of the fork
   '--v8-pool-size=0',
-  '--max-semi-space-size=1', // MB: what the parent has, each fork copies the page tables of
-  '--no-lazy', // what the app's module holds is compiled when it loads, not again in each child
-  '--no-flush-bytecode',
+  '--max-semi-space-size=1', // MB: each fork copies the page tables of whatever the parent has
+  '--no-flush-bytecode', // what the parent has compiled must not be compiled again in each child
 ]
 
 export const multiProcess: Model<MultiProcessOptions> = defineModel<MultiProcessOptions>(import.meta, {

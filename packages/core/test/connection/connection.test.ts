@@ -642,6 +642,7 @@ describe('the counters', () => {
       bytesIn: get().length + 'nonsense\r\n\r\n'.length,
       bytesOut: good.received.length + bad.received.length,
       pauses: 0,
+      lost: 0,
     })
   })
 })
