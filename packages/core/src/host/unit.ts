@@ -78,13 +78,18 @@ class Output {
   }
 }
 
-/** Milliseconds that a thread gets to return when the stop is forced. */
+/**
+ * Milliseconds that a thread gets to return when the stop is forced; more while it starts, since it looks at the stop between two
+ * steps, and Node keeps the files open that a thread was importing when it was terminated.
+ */
 const GRACE_MS = 250
+const START_GRACE_MS = 2000
 
 class ThreadUnit implements Unit {
   readonly #worker: Worker
   readonly #output = new Output()
   readonly #binding = new Binding()
+  #isStarting = true
   #execution: NodeJS.Timeout | undefined
 
   constructor(boot: UnitBoot, events: UnitEvents) {
@@ -99,7 +104,10 @@ class ThreadUnit implements Unit {
       ...execArgv,
     })
     this.#output.follow(this.#worker.stderr)
-    this.#worker.on('message', (message: UnitMessage) => ending.hear(message))
+    this.#worker.on('message', (message: UnitMessage) => {
+      if (message.type === 'ready') this.#isStarting = false
+      ending.hear(message)
+    })
     this.#worker.on('error', (error) => {
       ending.failed = error instanceof Error ? (error.stack ?? error.message) : String(error)
     })
@@ -117,7 +125,7 @@ class ThreadUnit implements Unit {
 
   /** A thread that was woken sees that the stop is forced, and returns; one that does not in time is terminated. */
   kill(): void {
-    this.#execution ??= setTimeout(() => this.#terminate(), GRACE_MS)
+    this.#execution ??= setTimeout(() => this.#terminate(), this.#isStarting ? START_GRACE_MS : GRACE_MS)
   }
 
   #terminate(): void {

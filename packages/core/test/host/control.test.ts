@@ -47,7 +47,7 @@ describe('the control block', () => {
     (children) => {
       const control = Control.create(2, false, children)
       const { crowded, states, counters } = control.children
-      expect([crowded.length, states.length, counters.length]).toEqual([1, children, children * 7])
+      expect([crowded.length, states.length, counters.length]).toEqual([1, children, children * COUNTERS])
       crowded.fill(1)
       states.fill(2)
       counters.fill(3)
@@ -61,7 +61,7 @@ describe('the control block', () => {
       expect([...crowded, ...states, ...counters]).toEqual([
         1,
         ...Array(children).fill(2),
-        ...Array(children * 7).fill(3),
+        ...Array(children * COUNTERS).fill(3),
       ])
     },
   )
