@@ -118,6 +118,7 @@ export const multiThread: Model<MultiThreadOptions> = defineModel<MultiThreadOpt
       host.acceptedLast()
       for (const fd of last) if (acceptor.reserve(true)) hand(fd)
       queue.close()
+      demux.close()
 
       /** Takes those who wait; false where somebody is left, for whom there can be no thread now. */
       function accept(): boolean {

@@ -49,8 +49,8 @@ const RESTING = 3
 const THREAD = 1 << 18
 const CONNECTIONS: number = THREAD - 1
 
-/** Connections at work that the processors can bear: one each, one to go on with, and some for those that wait in between. */
-const BEARABLE: number = 2 * availableParallelism() + 2
+/** Connections at work that the processors can bear: one each, and two to go on with. */
+const BEARABLE: number = availableParallelism() + 2
 
 /** Milliseconds without one of them done after which they count as blocked. */
 export const HOLD_MS = 10

@@ -122,6 +122,26 @@ describe('bounded queue', () => {
     expect([queue.size, queue.waitingTakers, queue.waitingPutters]).toEqual([0, 0, 0])
   })
 
+  test('dismiss: one taker goes with nothing, and the values stay', () => {
+    const queue = BoundedQueue.create(4)
+    queue.putMany(Int32Array.of(1, 2))
+    queue.dismiss()
+    expect([queue.take(), queue.tryTake(), queue.take()]).toEqual(['dismissed', 1, 2])
+    queue.dismiss()
+    queue.close()
+    expect([queue.tryTake(), queue.take()]).toEqual(['dismissed', 'closed'])
+  })
+
+  test('dismiss: one of several blocked takers is woken, the others go on', async () => {
+    const queue = BoundedQueue.create(4)
+    const takers = startMany<number | string>(3, 'takeOnce', () => ({ queue }))
+    await until(() => queue.waitingTakers === 3)
+    queue.dismiss()
+    await until(() => queue.waitingTakers === 2)
+    queue.putMany(Int32Array.of(7, 8))
+    expect((await results(takers)).sort()).toEqual([7, 8, 'dismissed'])
+  })
+
   test('stampede: takers blocked in futex are all woken by close', async () => {
     const queue = BoundedQueue.create(4)
     const takers = startMany<string>(6, 'takeOnce', () => ({ queue }))

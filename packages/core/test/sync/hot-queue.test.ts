@@ -1,0 +1,69 @@
+import { BoundedQueue, HotQueue } from '@cs/core/sync'
+import { describe, expect, test } from 'vitest'
+import { results, start, startMany, until } from './fixtures/threads.js'
+
+function pool(takers: number, processors = 2, capacity = 64) {
+  const queue = BoundedQueue.create(capacity)
+  const cells = HotQueue.cells(takers, processors)
+  return { queue, cells, hot: new HotQueue(queue, cells) }
+}
+
+describe('hot queue', () => {
+  test('smoke: values come out in the order they went in, whoever takes', () => {
+    const { hot } = pool(2)
+    for (const value of [3, 1, 2]) expect(hot.put(value)).toBe(true)
+    expect([hot.taker(0).take(), hot.taker(1).tryTake(), hot.taker(0).take()]).toEqual([3, 1, 2])
+    expect([hot.taker(0).tryTake(), hot.taker(0).take(0), hot.taker(0).take(1)]).toEqual([
+      'empty',
+      'timed out',
+      'timed out',
+    ])
+    expect(hot.sleeping).toBe(0)
+  })
+
+  test('calls the sleeper with the lowest index, and dismisses the one with the highest', async () => {
+    const { queue, cells, hot } = pool(3)
+    const takers = startMany<number | string>(3, 'takeHot', (index) => ({ queue, cells, index }))
+    await until(() => hot.sleeping === 3)
+    hot.put(1)
+    expect(await takers[0].result).toBe(1)
+    hot.dismiss()
+    expect(await takers[2].result).toBe('dismissed')
+    expect(hot.sleeping).toBe(1)
+    hot.close()
+    expect(await takers[1].result).toBe('closed')
+  })
+
+  test('one that comes calls the next: all values are taken though only some takers are called', async () => {
+    const { queue, cells, hot } = pool(6, 1)
+    const takers = startMany<number | string>(6, 'takeHot', (index) => ({ queue, cells, index }))
+    await until(() => hot.sleeping === 6)
+    for (let value = 0; value < 6; value++) hot.put(value) // while the first that was called is still to come, or not
+    expect((await results(takers)).sort()).toEqual([0, 1, 2, 3, 4, 5])
+  })
+
+  test('stampede: sleepers are all woken by close', async () => {
+    const { queue, cells, hot } = pool(5)
+    const takers = startMany<string>(5, 'takeHot', (index) => ({ queue, cells, index }))
+    await until(() => hot.sleeping === 5 && takers.every((taker) => taker.inFutex()))
+    hot.close()
+    expect(await results(takers)).toEqual(Array(5).fill('closed'))
+    expect(hot.put(1)).toBe(false)
+  })
+
+  test('stress: every value is taken once, by takers that come and go, and each dismissal sends one away', async () => {
+    const { queue, cells, hot } = pool(6, 2, 8)
+    const seen = new Int32Array(new SharedArrayBuffer(4 * 20_000))
+    const dismissed = new Int32Array(new SharedArrayBuffer(4))
+    const takers = startMany<number>(6, 'consumeHot', (index) => ({ queue, cells, index, seen, dismissed }))
+    const putters = [0, 10_000].map((first) => start('putHot', { queue, cells, first, count: 10_000 }))
+    for (const _ of [1, 2, 3]) hot.dismiss()
+    await results(putters)
+    await until(() => queue.size === 0)
+    hot.close()
+    const counts = await results(takers)
+    expect(counts.reduce((all, count) => all + count)).toBe(20_000)
+    expect(seen.every((times) => times === 1)).toBe(true)
+    expect(dismissed[0]).toBe(3)
+  })
+})
