@@ -29,9 +29,10 @@ test('has as many threads busy as there are live connections, idle ones too, eac
   const clients: Client[] = []
   for (const count of [1, 2, 5]) {
     clients.push(...(await settle(count - clients.length, server, 2)))
-    const { busy } = rolesOf(server)
-    expect(busy).toHaveLength(count)
-    for (const { syscall } of busy) expect(['poll', 'ppoll', 'recvfrom']).toContain(syscall)
+    await eventually(`${count} threads are busy, each in a wait for its client`, () => {
+      const { busy } = rolesOf(server)
+      return busy.length === count && busy.every(({ syscall }) => ['poll', 'ppoll', 'recvfrom'].includes(syscall))
+    })
   }
   for (const client of clients) client.destroy()
   await eventually('all are parked', () => rolesOf(server).busy.length === 0)

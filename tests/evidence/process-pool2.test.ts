@@ -5,7 +5,7 @@ import { Gate, startForTest } from '../contract/case.js'
 import { type Client, connect, connectMany, request } from '../support/client.js'
 import { eventually } from '../support/deadline.js'
 import { Crowd, idleWorkers, mainThreadOf, whoServes, workersOf } from '../support/pool.js'
-import { holdersOf, listenersOn } from '../support/proc.js'
+import { holdersOf, listenersOn, processOf } from '../support/proc.js'
 import { failToStart, type ServerOptions, type TestServer } from '../support/server.js'
 
 const start = (options: ServerOptions = {}): Promise<TestServer> =>
@@ -40,6 +40,7 @@ test('serves what waits at the socket of a process that is killed: its successor
   const server = await start({ set: { processes: 2 } })
   const [victim] = await idleWorkers(server, 2)
   process.kill(victim, 'SIGSTOP')
+  await eventually('it stands still', () => processOf(victim)?.state === 'T')
   const clients = await connectMany(16, server)
   for (const client of clients) await client.sendAll(request('/where', { headers: { connection: 'close' } }))
   process.kill(victim, 'SIGKILL')
