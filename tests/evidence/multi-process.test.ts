@@ -130,7 +130,7 @@ test('forks once for each connection, and children receive, send and leave by ex
   needsStrace(context)
   const server = await start()
   const parent = parentOf(server)
-  expect((await (await connect(server)).ask('/hello', { headers: { connection: 'close' } })).status).toBe(200)
+  expect((await (await connect(server)).ask('/where', { headers: { connection: 'close' } })).status).toBe(200)
   await eventuallyChildren(server, 0) // by now it has warmed up, for which it plays clients of its own
   const calls = await trace(parent, ['accept4', 'clone', 'recvfrom', 'sendto', 'exit_group'])
   const children: number[] = []
