@@ -1,3 +1,3 @@
 import { expectContract } from '../contract/suite.js'
 
-expectContract('thread-models')
+expectContract('reactor')

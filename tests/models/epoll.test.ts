@@ -1,3 +1,3 @@
 import { expectContract } from '../contract/suite.js'
 
-expectContract('process-models')
+expectContract('epoll')

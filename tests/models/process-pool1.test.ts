@@ -1,3 +1,3 @@
 import { expectContract } from '../contract/suite.js'
 
-expectContract('patterns')
+expectContract('process-pool1')

@@ -1,0 +1,2 @@
+/** Servers of user-space concurrency, and the libraries that they are built on. */
+export {}
