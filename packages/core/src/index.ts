@@ -11,6 +11,7 @@ export {
   Connection,
   ConnectionSet,
   type FetchApp,
+  limitWaits,
   REQUESTS,
   Service,
   type Waiting,
@@ -64,4 +65,4 @@ export {
   watcherOn,
 } from './proactor/index.js'
 export { EXHAUSTED, EXHAUSTED_PAUSE_MS, Listener } from './socket/index.js'
-export { BoundedQueue, HotQueue, type QueueStatistics, type Source } from './sync/index.js'
+export { BoundedQueue, HotQueue, type QueueStatistics, type Source, type Taker } from './sync/index.js'

@@ -24,6 +24,7 @@ import {
   EXHAUSTED_PAUSE_MS,
   HotQueue,
   integer,
+  limitWaits,
   type Model,
   milliseconds,
   onThread,
@@ -35,7 +36,6 @@ import {
   closeRoster,
   countsOf,
   firstThreads,
-  HOLD_MS,
   isAwaited,
   isCrowded,
   openRoster,
@@ -100,17 +100,18 @@ export const multiThread: Model<MultiThreadOptions> = defineModel<MultiThreadOpt
       const { roster } = shared
       const queue = new HotQueue(shared.queue, shared.takers)
       const demux = host.owned(new EpollDemultiplexer())
-      const acceptor = new Acceptor(roster, options.spareTimeout, service.now)
+      const acceptor = new Acceptor(roster, queue, options.spareTimeout, service.now)
       let isWatched = true
       let pause = -1
 
+      limitWaits(listener.fd) // what is accepted inherits it
       for (const fd of [stop.fd, roster.freed, listener.fd]) demux.add(fd, READABLE)
       while (!stop.requested) {
         const ready = demux.wait(pause < 0 ? acceptor.timeout(service.now) : pause)
         service.tick()
         for (let i = 0; i < ready; i++) if (demux.fd(i) === roster.freed) acceptor.hear()
-        if (ready === 0) acceptor.relent()
         watch(accept())
+        acceptor.press(service.now)
         for (let n = acceptor.review(service.now); n > 0; n--) queue.dismiss()
         recruit()
       }
@@ -124,10 +125,6 @@ export const multiThread: Model<MultiThreadOptions> = defineModel<MultiThreadOpt
       function accept(): boolean {
         pause = -1
         while (listener.waiting) {
-          if (acceptor.holds()) {
-            pause = HOLD_MS
-            return false
-          }
           if (!acceptor.reserve()) {
             if (acceptor.crowd()) continue
             return false
@@ -170,8 +167,8 @@ export const multiThread: Model<MultiThreadOptions> = defineModel<MultiThreadOpt
         awaited: ({ roster }) => isAwaited(roster),
       },
       async ({ shared, service, stop, index }) => {
-        const seat = new Seat(shared.roster, index, shared.workload.row(index, service.table), stop)
         const source = new HotQueue(shared.queue, shared.takers).taker(index)
+        const seat = new Seat(shared.roster, index, source, shared.workload.row(index, service.table), stop)
         const thread = new BlockingThread(service)
         for await (const fd of thread.takenFrom(source, seat)) {
           const connection = Connection.claim(service, fd)

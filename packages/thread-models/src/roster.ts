@@ -6,13 +6,12 @@
  *   Seat:      queue ─▶ begins ─▶ serve ⇄ rests ─▶ leave             (each thread has one, by its index)
  *   host:      admit, dismiss, forget
  *
- * While as many connections are at work as the processors can bear, further ones are better left in the backlog than spread
- * over ever more threads, each with caches and compiled code of its own; but only for a moment, since those may be blocked.
+ * A thread costs as much as hundreds of short connections. So one is made for connections that have lain in the queue for a
+ * moment, when those that run are blocked or with their clients, and ahead of need for the next; not for each that comes.
  *
  * The two numbers share one word, so that a thread that ends and the acceptor that counts on it cannot cross.
  */
 
-import { availableParallelism } from 'node:os'
 import {
   type BoundedQueue,
   HotQueue,
@@ -20,6 +19,7 @@ import {
   type Rival,
   type RoleContext,
   type Shift,
+  type Taker,
   type WorkloadRow,
 } from '@cs/core'
 import { close, descriptorLimit, eventfd, eventfdDrain, eventfdSignal } from '@cs/core/posix'
@@ -32,28 +32,19 @@ const SPARE = 1
 const CROWDED = 2
 /** Threads that have begun, of those that there are to be. */
 const BEGUN = 3
-/** Connections queued or served, without those whose threads wait for their clients. By atomic adds; any thread. */
-const AT_WORK = 4
-/** 1 while the acceptor leaves clients in the backlog for a moment. The acceptor writes it. */
-const HOLDING = 5
-/** One cell a thread, by its index: ABSENT, FREE, TAKEN or RESTING. The thread writes it, and the host once the thread is dead. */
-const HANDS = 6
+/** One cell a thread, by its index: ABSENT, FREE or TAKEN. The thread writes it, and the host once the thread is dead. */
+const HANDS = 4
 
 const ABSENT = 0
 const FREE = 1
 /** It has a connection. */
 const TAKEN = 2
-/** It has one whose client it waits for. */
-const RESTING = 3
 
 const THREAD = 1 << 18
 const CONNECTIONS: number = THREAD - 1
 
-/** Connections at work that the processors can bear: one each, and two to go on with. */
-const BEARABLE: number = availableParallelism() + 2
-
-/** Milliseconds without one of them done after which they count as blocked. */
-export const HOLD_MS = 10
+/** Milliseconds for which connections may lie in the queue without one being taken. */
+const PATIENCE_MS = 10
 
 /** Milliseconds between two looks at how many threads are spare. */
 const REVIEW_MS = 50
@@ -151,13 +142,13 @@ export const population: Population<Pool> = {
   },
 
   /** A thread has died, and another takes its seat: settles, once, what the dead one can no longer. */
-  forget: ({ roster }, index) => {
+  forget: ({ roster, queue, takers }, index) => {
     const { cells } = roster
     const hand = Atomics.exchange(cells, HANDS + index, ABSENT)
+    new HotQueue(queue, takers).forget(index)
     if (hand !== ABSENT) Atomics.sub(cells, BEGUN, 1)
-    if (hand !== TAKEN && hand !== RESTING) return
+    if (hand !== TAKEN) return
     Atomics.sub(cells, POPULATION, 1)
-    if (hand === TAKEN) Atomics.sub(cells, AT_WORK, 1)
     tell(roster)
   },
 }
@@ -170,23 +161,26 @@ export class Acceptor {
   #missing = 0
   /** The most connections at once since the last look at how many threads are needed. */
   #most = 0
-  /** Connections at work from which on clients are left in the backlog. */
-  #bearable = BEARABLE
   #since: number
   /** The fewest connections at once since the last review. */
   #least = 0
   #reviewedAt: number
+  readonly #queue: HotQueue
+  /** Connections that had been taken at the last look at the queue, and when the number last changed. */
+  #taken = 0
+  #takenAt = 0
 
   /** @param keepMs how long threads are kept that were not needed; 0: for ever */
-  constructor(roster: Roster, keepMs: number, now: number) {
+  constructor(roster: Roster, queue: HotQueue, keepMs: number, now: number) {
     this.#roster = roster
+    this.#queue = queue
     this.#keepMs = keepMs
     this.#since = now
     this.#reviewedAt = now
   }
 
   /**
-   * Counts in a connection that is about to be accepted, and a thread for it if there are too few. False where there can be no
+   * Counts in a connection that is about to be accepted, and, where none are kept, a thread for it. False where there can be no
    * thread for it; then it is counted only if it is one of the `last`, which are accepted all the same.
    */
   reserve(last = false): boolean {
@@ -195,12 +189,11 @@ export class Acceptor {
       const population = Atomics.load(cells, POPULATION)
       const connections = connectionsIn(population) + 1
       if (connections > limit && !last) return false
-      const more = Math.max(0, Math.min(limit, connections) - threadsIn(population))
+      const more = cells[SPARE] > 0 ? 0 : Math.max(0, Math.min(limit, connections) - threadsIn(population))
       if (!exchange(cells, population, population + more * THREAD + 1)) continue
       this.#least = Math.min(this.#least, connections - 1)
       this.#missing += more
       this.#most = Math.max(this.#most, connections)
-      Atomics.add(cells, AT_WORK, 1)
       return true
     }
   }
@@ -215,23 +208,6 @@ export class Acceptor {
   /** Takes back the last {@link reserve}: there was nobody to accept. */
   cancel(): void {
     Atomics.sub(this.#roster.cells, POPULATION, 1)
-    Atomics.sub(this.#roster.cells, AT_WORK, 1)
-  }
-
-  /** Tells whether clients are better left in the backlog for now; from then on who is done with one says so. */
-  holds(): boolean {
-    const { cells } = this.#roster
-    const atWork = Atomics.load(cells, AT_WORK)
-    if (atWork < BEARABLE) this.#bearable = BEARABLE
-    if (atWork < this.#bearable) return false
-    Atomics.store(cells, HOLDING, 1) // before the last look: who is done afterwards sees it
-    return Atomics.load(cells, AT_WORK) >= this.#bearable
-  }
-
-  /** Nobody was done within {@link HOLD_MS}: those at work are blocked, and leave the processors to others. */
-  relent(): void {
-    const { cells } = this.#roster
-    if (cells[HOLDING] === 1) this.#bearable = Atomics.load(cells, AT_WORK) + BEARABLE
   }
 
   /** Takes note of what threads have told. */
@@ -252,7 +228,6 @@ export class Acceptor {
   /** Says that nobody waits any more. */
   disperse(): void {
     const { cells, wanted } = this.#roster
-    Atomics.store(cells, HOLDING, 0)
     if (cells[CROWDED] === 0) return
     Atomics.store(cells, CROWDED, 0)
     eventfdDrain(wanted)
@@ -260,16 +235,28 @@ export class Acceptor {
 
   /** Milliseconds until {@link review} has something to look at, -1 for ever. */
   timeout(now: number): number {
+    if (this.#queue.size > 0) return PATIENCE_MS
     const { threads, connections, spare } = countsOf(this.#roster)
     const untilSpare = threads < Math.min(this.#roster.limit, connections + spare) ? this.#untilReview(now) : FOREVER
     const untilExcess = this.#keepMs > 0 && threads > spare ? this.#untilExcess(now) : FOREVER
     return Math.min(untilSpare, untilExcess) === FOREVER ? -1 : Math.min(untilSpare, untilExcess)
   }
 
+  /** Where connections have lain in the queue for a while, has more threads run, and puts those on the roster that are wanting. */
+  press(now: number): void {
+    if (this.#queue.size === 0) return
+    const taken = this.#queue.taken
+    if (taken !== this.#taken) this.#takenAt = now
+    this.#taken = taken
+    if (((now - this.#takenAt) | 0) < PATIENCE_MS) return
+    this.#takenAt = now
+    this.#queue.relent()
+    this.#recruit(countsOf(this.#roster).connections)
+  }
+
   /**
    * Sees, now and then, to the threads that are to be spare: puts those on the roster that are wanting, and takes those off it,
-   * and returns their number, that nobody has needed for a while. A thread costs as much as hundreds of short connections, so
-   * what is in hand only for a moment does not count.
+   * and returns their number, that nobody has needed for a while. What is in hand only for a moment does not count.
    */
   review(now: number): number {
     const { connections } = countsOf(this.#roster)
@@ -308,20 +295,24 @@ export class Acceptor {
   }
 }
 
+type Stop = RoleContext<unknown, unknown>['stop']
+
 /** A thread's side; to a client that it stays with, the rival is whoever waits in the backlog. */
 export class Seat implements Shift, Rival {
   readonly fd: number
   readonly stopFd: number
   readonly #roster: Roster
   readonly #hand: number
+  readonly #taker: Taker
   readonly #workload: WorkloadRow
-  readonly #stop: RoleContext<unknown, unknown>['stop']
+  readonly #stop: Stop
 
-  constructor(roster: Roster, index: number, workload: WorkloadRow, stop: RoleContext<unknown, unknown>['stop']) {
+  constructor(roster: Roster, index: number, taker: Taker, workload: WorkloadRow, stop: Stop) {
     this.fd = roster.wanted
     this.stopFd = stop.fd
     this.#roster = roster
     this.#hand = HANDS + index
+    this.#taker = taker
     this.#workload = workload
     this.#stop = stop
     Atomics.store(roster.cells, this.#hand, FREE)
@@ -348,8 +339,7 @@ export class Seat implements Shift, Rival {
    */
   leave(): boolean {
     const { cells } = this.#roster
-    const hand = Atomics.exchange(cells, this.#hand, FREE)
-    if (hand === TAKEN) Atomics.sub(cells, AT_WORK, 1)
+    Atomics.store(cells, this.#hand, FREE)
     for (;;) {
       const population = Atomics.load(cells, POPULATION)
       const ends = !this.stopping && cells[SPARE] === 0 && threadsIn(population) >= connectionsIn(population)
@@ -359,23 +349,20 @@ export class Seat implements Shift, Rival {
     }
   }
 
+  /** It waits for its client: another thread may run. */
   rests(): void {
-    const { cells } = this.#roster
-    Atomics.store(cells, this.#hand, RESTING)
-    Atomics.sub(cells, AT_WORK, 1)
-    tell(this.#roster)
+    this.#taker.rests()
   }
 
   resumes(): void {
-    const { cells } = this.#roster
-    Atomics.store(cells, this.#hand, TAKEN)
-    Atomics.add(cells, AT_WORK, 1)
+    this.#taker.resumes()
   }
 
   /** The thread ends: nobody need settle anything for it. */
   vacate(): void {
     Atomics.store(this.#roster.cells, this.#hand, ABSENT)
     Atomics.sub(this.#roster.cells, BEGUN, 1)
+    this.#taker.leave()
     this.#workload.leave()
   }
 
@@ -385,10 +372,9 @@ export class Seat implements Shift, Rival {
   }
 }
 
-/** Tells an acceptor that waits for it that a thread is free, or that the processors are not all taken. */
+/** Tells an acceptor that waits for it that a thread is free. */
 function tell({ cells, freed }: Roster): void {
-  const isAwaited = Atomics.load(cells, HOLDING) === 1 && Atomics.load(cells, AT_WORK) <= BEARABLE / 2
-  if (isAwaited || Atomics.load(cells, CROWDED) === 1) eventfdSignal(freed)
+  if (Atomics.load(cells, CROWDED) === 1) eventfdSignal(freed)
 }
 
 function threadsIn(population: number): number {

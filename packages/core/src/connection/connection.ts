@@ -122,11 +122,12 @@ export class Connection {
     return true
   }
 
-  /** Takes a connection that another thread passed on; undefined where it is another's or has been ended. */
+  /**
+   * Takes a connection that another thread passed on; undefined where it is another's or has been ended. One that blocks was
+   * accepted from a socket with {@link limitWaits}.
+   */
   static claim(service: Service, fd: number): Connection | undefined {
-    if (!service.table.claim(fd, service.owner)) return undefined
-    if (service.blocking) limitWaits(fd)
-    return new Connection(service, fd)
+    return service.table.claim(fd, service.owner) ? new Connection(service, fd) : undefined
   }
 
   /** Takes up a connection where another thread left it; see {@link release}. */
@@ -625,8 +626,11 @@ function isLast(service: Service): boolean {
   return service.stopping() || service.crowded() || service.awaited()
 }
 
-/** Has a blocking socket return now and then, so that its thread can look at the time. */
-function limitWaits(fd: number): void {
+/**
+ * Has a blocking socket return now and then, so that its thread can look at the time. What a listening socket is told so its
+ * connections inherit, but then accept(2) returns as well.
+ */
+export function limitWaits(fd: number): void {
   setReceiveTimeout(fd, BLOCKING_TICK_MS)
   setSendTimeout(fd, BLOCKING_TICK_MS)
 }

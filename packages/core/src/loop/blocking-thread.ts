@@ -114,6 +114,7 @@ export class BlockingThread {
    * that has not yet sent its first byte, or that was answered just now, is given a moment.
    */
   async staysOn(connection: Connection, rival: Rival): Promise<boolean> {
+    if (connection.closed) return false
     rival.rests?.()
     const stays = await this.#waits(connection, rival)
     if (stays) rival.resumes?.()

@@ -1,27 +1,33 @@
 /**
- * A bounded queue whose takers are called hottest first, and no more of them than there is need for.
+ * A bounded queue whose takers are called hottest first, and of whom only as many run as there are processors: what the
+ * concurrency value of a completion port is to its threads.
  *
- *   put:   value in ── fewer than `processors` called and not yet come ─▶ call the sleeper with the lowest index
- *   take:  ASLEEP ── called ─▶ AWAKE ── value out ── more inside ─▶ call the next ── serve ── value out …  ── empty ─▶ ASLEEP
+ *   put:   value in ── fewer than `processors` run ─▶ call the sleeper with the lowest index
+ *   take:  ASLEEP ── called ─▶ AWAKE ── value out ── serve ── value out …  ── empty ─▶ ASLEEP
+ *                                         ╰─ rests ─▶ RESTING: the next may run ── resumes ─▶ AWAKE
  *
- * With a turnstile the one that slept longest is woken for each value, so all take turns and each finds its caches cold.
- * Here a taker that comes calls the next itself: while takers only compute, as many run as there are processors, and one that
- * blocks lets the next one in at once.
+ * With a turnstile the one that slept longest is woken for each value, so all take turns and each finds its caches cold. Here a
+ * value waits for a taker that runs rather than wake another for it. A taker that blocks without a word ({@link HotQueue.relent})
+ * is noticed by whoever puts: it sees values lie there for a while.
  */
 
 import type { BoundedQueue, TakeResult } from './bounded-queue.js'
 import { deadlineAfter, remaining } from './deadline.js'
 
-/** Takers that were called and have not come. Who calls adds, who comes subtracts. */
-const PENDING = 0
+/** Takers that run: they are awake, or called, and do not rest. By atomic adds; any thread. */
+const RUNNING = 0
+/** How many are to run. Any thread that puts or relents. */
+const LIMIT = 1
 /** Written once, before the cells are shared. */
-const PROCESSORS = 1
-/** One cell a taker, by its index: AWAKE, ASLEEP or CALLED. */
-const TAKERS = 2
+const PROCESSORS = 2
+/** One cell a taker, by its index. Takers write their own, others only ASLEEP to CALLED, and what a dead one left. */
+const TAKERS = 3
 
-const AWAKE = 0
-const ASLEEP = 1
-const CALLED = 2
+const ABSENT = 0
+const AWAKE = 1
+const ASLEEP = 2
+const CALLED = 3
+const RESTING = 4
 
 /** What a queue is to a thread that takes from it. */
 export interface Source {
@@ -42,7 +48,7 @@ export class HotQueue {
   /** Makes the cells for takers with the indexes 0 to `takers` - 1, of whom `processors` can run at once. */
   static cells(takers: number, processors: number): Int32Array {
     const cells = new Int32Array(new SharedArrayBuffer((TAKERS + takers) * 4))
-    cells[PROCESSORS] = processors
+    cells[LIMIT] = cells[PROCESSORS] = processors
     return cells
   }
 
@@ -51,11 +57,29 @@ export class HotQueue {
     return this.#cells.subarray(TAKERS).reduce((count, state) => count + (state === ASLEEP ? 1 : 0), 0)
   }
 
+  /** Values that wait. Any thread. */
+  get size(): number {
+    return this.#queue.size
+  }
+
+  /** Values that were taken until now. Any thread. */
+  get taken(): number {
+    return this.#queue.statistics().taken
+  }
+
   /** Puts a value, blocking while the queue is full; false where it is closed. Any thread. */
   put(value: number): boolean {
     const isIn = this.#queue.put(value) === 'put'
+    if (Atomics.load(this.#cells, RUNNING) < this.#cells[PROCESSORS]) this.#cells[LIMIT] = this.#cells[PROCESSORS]
     this.#call()
     return isIn
+  }
+
+  /** Lets as many more run as there are processors: values have waited, so those that run are blocked. Any thread. */
+  relent(): void {
+    const cells = this.#cells
+    cells[LIMIT] = Atomics.load(cells, RUNNING) + cells[PROCESSORS]
+    this.#call()
   }
 
   /** Has one taker take 'dismissed': the coldest, unless another comes first. Any thread. */
@@ -70,49 +94,101 @@ export class HotQueue {
     for (let at = TAKERS; at < this.#cells.length; at++) this.#wake(at)
   }
 
-  /** The side of one taker, that thread's only. */
-  taker(index: number): Source {
-    return {
-      tryTake: () => this.#queue.tryTake(),
-      take: (timeoutMs = Number.POSITIVE_INFINITY) => this.#take(TAKERS + index, deadlineAfter(timeoutMs)),
-    }
+  /** Settles what a taker that died had begun; another may have its index. Any thread, once it is dead. */
+  forget(index: number): void {
+    const state = Atomics.exchange(this.#cells, TAKERS + index, ABSENT)
+    if (state !== AWAKE && state !== CALLED) return
+    Atomics.sub(this.#cells, RUNNING, 1)
+    this.#call() // for the value it was called for
   }
 
-  #take(at: number, deadline: number): TakeResult {
+  /** The side of one taker, that thread's only. */
+  taker(index: number): Taker {
+    this.forget(index)
+    return new Taker(this.#queue, this.#cells, TAKERS + index, () => this.#call())
+  }
+
+  /** Calls one sleeper, if there is something to take and fewer run than may. */
+  #call(): void {
+    if (this.#queue.size === 0 || Atomics.load(this.#cells, RUNNING) >= this.#cells[LIMIT]) return
+    for (let at = TAKERS; at < this.#cells.length; at++) if (this.#wake(at)) return
+  }
+
+  #wake(at: number): boolean {
+    if (Atomics.load(this.#cells, at) !== ASLEEP) return false
+    Atomics.add(this.#cells, RUNNING, 1)
+    if (Atomics.compareExchange(this.#cells, at, ASLEEP, CALLED) === ASLEEP) {
+      Atomics.notify(this.#cells, at, 1)
+      return true
+    }
+    Atomics.sub(this.#cells, RUNNING, 1)
+    return false
+  }
+}
+
+/** One thread's side of a {@link HotQueue}. Owner thread only. */
+export class Taker implements Source {
+  readonly #queue: BoundedQueue
+  readonly #cells: Int32Array
+  readonly #at: number
+  readonly #call: () => void
+
+  constructor(queue: BoundedQueue, cells: Int32Array, at: number, call: () => void) {
+    this.#queue = queue
+    this.#cells = cells
+    this.#at = at
+    this.#call = call
+    this.#runs(AWAKE)
+  }
+
+  /** Takes a value if there is one, without blocking. */
+  tryTake(): number | 'empty' | 'closed' | 'dismissed' {
+    return this.#queue.tryTake()
+  }
+
+  /** Takes a value, blocking up to `timeoutMs` (0 or more, default Infinity) while there is none. */
+  take(timeoutMs: number = Number.POSITIVE_INFINITY): TakeResult {
+    const deadline = deadlineAfter(timeoutMs)
     for (;;) {
-      Atomics.store(this.#cells, at, ASLEEP) // before the last look: who puts afterwards sees it
+      this.#pauses(ASLEEP) // before the last look: who puts afterwards sees it
       let item = this.#queue.tryTake()
       if (item === 'empty') {
-        Atomics.wait(this.#cells, at, ASLEEP, Math.max(0, remaining(deadline)))
-        this.#arrive(at)
+        Atomics.wait(this.#cells, this.#at, ASLEEP, Math.max(0, remaining(deadline)))
+        this.#runs(AWAKE)
         item = this.#queue.tryTake()
-      } else this.#arrive(at)
+      } else this.#runs(AWAKE)
       if (item !== 'empty') {
-        if (this.#queue.size > 0) this.#call()
+        this.#call() // where there is more than this one
         return item
       }
       if (remaining(deadline) <= 0) return 'timed out'
     }
   }
 
-  #arrive(at: number): void {
-    if (Atomics.exchange(this.#cells, at, AWAKE) === CALLED) Atomics.sub(this.#cells, PENDING, 1)
+  /** The thread waits for something else: another may run. */
+  rests(): void {
+    this.#pauses(RESTING)
+    this.#call()
   }
 
-  /** Enough that come call the next where there is more, so that no value is left lying. */
-  #call(): void {
-    if (Atomics.load(this.#cells, PENDING) >= this.#cells[PROCESSORS]) return
-    for (let at = TAKERS; at < this.#cells.length; at++) if (this.#wake(at)) return
+  /** It goes on, however many others run. */
+  resumes(): void {
+    this.#runs(AWAKE)
   }
 
-  #wake(at: number): boolean {
-    if (Atomics.load(this.#cells, at) !== ASLEEP) return false
-    Atomics.add(this.#cells, PENDING, 1)
-    if (Atomics.compareExchange(this.#cells, at, ASLEEP, CALLED) === ASLEEP) {
-      Atomics.notify(this.#cells, at, 1)
-      return true
-    }
-    Atomics.sub(this.#cells, PENDING, 1)
-    return false
+  /** The thread takes no more. */
+  leave(): void {
+    this.#pauses(ABSENT)
+    this.#call()
+  }
+
+  #pauses(state: number): void {
+    Atomics.store(this.#cells, this.#at, state)
+    Atomics.sub(this.#cells, RUNNING, 1) // from here on another is called
+  }
+
+  /** One that was called is counted already. */
+  #runs(state: number): void {
+    if (Atomics.exchange(this.#cells, this.#at, state) !== CALLED) Atomics.add(this.#cells, RUNNING, 1)
   }
 }

@@ -4,7 +4,7 @@
  */
 export { BoundedQueue, type PutResult, type QueueStatistics, type TakeResult } from './bounded-queue.js'
 export { Condition } from './condition.js'
-export { HotQueue, type Source } from './hot-queue.js'
+export { HotQueue, type Source, Taker } from './hot-queue.js'
 export { Mutex } from './mutex.js'
 export { RecordRing, type RingStatistics, type WriteResult } from './record-ring.js'
 export { Semaphore } from './semaphore.js'
