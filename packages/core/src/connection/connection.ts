@@ -17,7 +17,7 @@
  */
 
 import { inspect } from 'node:util'
-import { HttpMachine, RealResponse, skip } from '../http/index.js'
+import { HttpMachine, isResponse, skip } from '../http/index.js'
 import {
   close,
   EAGAIN,
@@ -420,9 +420,7 @@ export class Connection {
     try {
       stream = this.machine.respond(response)
     } catch (error) {
-      return this.#fail(
-        response instanceof RealResponse ? error : new TypeError(`it gave ${inspect(response)}, not a Response`),
-      )
+      return this.#fail(isResponse(response) ? error : new TypeError(`it gave ${inspect(response)}, not a Response`))
     }
     if (stream !== undefined) this.#stream(stream)
   }

@@ -5,7 +5,7 @@
  */
 
 import { Readable } from 'node:stream'
-import { type BodyInit, RealResponse } from './real.js'
+import { type BodyInit, realResponse } from './real.js'
 
 /** A body: text not yet encoded, bytes nobody else may change, a blob, a stream, or none. */
 export type Payload = null | string | Uint8Array | Blob | ReadableStream<Uint8Array>
@@ -29,7 +29,7 @@ export function extract(body: unknown): Extracted {
   if (body instanceof URLSearchParams) return { payload: body.toString(), type: FORM_TYPE }
   if (body instanceof Blob) return { payload: body, type: body.type === '' ? null : body.type }
   if (body instanceof ReadableStream) return { payload: untouched(body), type: null }
-  const real = new RealResponse(body as BodyInit) // FormData, async iterables, objects with a toString
+  const real = new (realResponse())(body as BodyInit) // FormData, async iterables, objects with a toString
   return { payload: real.body as ReadableStream<Uint8Array>, type: real.headers.get('content-type') }
 }
 
@@ -77,7 +77,7 @@ function encode(text: string): Uint8Array<ArrayBuffer> {
 
 /** A real response that owns the payload, with the content type that decides what blob() and formData() give. */
 export function carrierOf(payload: Payload, type: string | null): Response {
-  return new RealResponse(payload, type === null ? {} : { headers: [['content-type', type]] })
+  return new (realResponse())(payload, type === null ? {} : { headers: [['content-type', type]] })
 }
 
 /** All bytes of a payload, in an array that the caller owns; rejects with TypeError if a stream is in use. */

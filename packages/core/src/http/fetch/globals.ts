@@ -48,4 +48,4 @@ async function fetch(input: string | URL | Request, init?: RequestInit): Promise
   return realFetch(toRealRequest(input, init, HOP_BY_HOP), init)
 }
 
-standsFor(fetch, realFetch)
+standsFor(fetch, () => realFetch)

@@ -7,7 +7,7 @@
 export { installFetchGlobals } from './globals.js'
 export { LightHeaders, raw } from './headers.js'
 export type { Incoming, RequestBodySource } from './incoming.js'
-export { RealHeaders, RealRequest, RealResponse, realFetch } from './real.js'
+export { realFetch, realHeaders, realRequest, realResponse } from './real.js'
 export { abortRequest, LightRequest, requestFrom, toRealRequest } from './request.js'
 export { LightResponse } from './response.js'
 export { bodySizeOf, flatHeadersOf, isResponse, statusOf, statusTextOf, takeBody } from './response-parts.js'

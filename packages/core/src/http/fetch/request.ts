@@ -6,7 +6,7 @@
 import * as body from './body.js'
 import { copyOf } from './headers.js'
 import type { Incoming, RequestBodySource } from './incoming.js'
-import { delegateRest, implementsInterface, inspectsAs, pickMembers, RealRequest } from './real.js'
+import { implementsInterface, inspectsAs, pickMembers, realRequest } from './real.js'
 import { defineAttributes, SHOWN } from './request-attributes.js'
 
 /** What the machine passes to the constructor as input; apps cannot get hold of it. */
@@ -54,7 +54,7 @@ export class LightRequest implements Request {
       this.#incoming = incoming
       this.#source = incoming === null ? null : sourceOf(incoming)
     } else {
-      this.#real = new RealRequest(toRealRequest(input, options), options)
+      this.#real = new (realRequest())(toRealRequest(input, options), options)
     }
   }
 
@@ -178,7 +178,7 @@ export class LightRequest implements Request {
     const stream = withBody ? request.body : null
     const headers = [...request.headers].filter(([name]) => !dropped?.has(name))
     const { url, method, signal } = request
-    const real = new RealRequest(url, { method, headers, signal, body: stream, duplex: 'half' })
+    const real = new (realRequest())(url, { method, headers, signal, body: stream, duplex: 'half' })
     if (stream !== null) request.#used = true
     return real
   }
@@ -235,10 +235,5 @@ export function toRealRequest<T>(input: T, options?: RequestInit, dropped?: Read
 }
 
 defineAttributes(LightRequest.prototype, (request) => inside.real(request))
-implementsInterface(LightRequest, RealRequest, 'Request')
-delegateRest(
-  LightRequest.prototype,
-  RealRequest.prototype as LightRequest,
-  (self) => inside.toReal(self, false) as never,
-)
+implementsInterface(LightRequest, 'Request', { length: 1, toReal: (self) => inside.toReal(self, false) as never })
 inspectsAs(LightRequest.prototype, 'Request', (request) => pickMembers(request, SHOWN))

@@ -2,12 +2,12 @@
 
 import { unusable } from './body.js'
 import { raw } from './headers.js'
-import { RealResponse } from './real.js'
+import { realResponse } from './real.js'
 import { inside } from './response.js'
 
 /** Tells whether a handler gave a response, of whichever class. */
 export function isResponse(value: unknown): value is Response {
-  return typeof value === 'object' && value !== null && (inside.owns(value) || value instanceof RealResponse)
+  return typeof value === 'object' && value !== null && (inside.owns(value) || value instanceof realResponse())
 }
 
 /** Gives the status of any response, light, real or a subclass; 0 for a network error. */

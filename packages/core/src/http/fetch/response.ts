@@ -6,15 +6,7 @@
 
 import * as body from './body.js'
 import { copyOf, flatten, immutable, LightHeaders, raw } from './headers.js'
-import {
-  type BodyInit,
-  delegateRest,
-  implementsInterface,
-  inspectsAs,
-  makeEnumerable,
-  pickMembers,
-  RealResponse,
-} from './real.js'
+import { type BodyInit, implementsInterface, inspectsAs, makeEnumerable, pickMembers, realResponse } from './real.js'
 import * as init from './response-init.js'
 
 /** Lists that responses share, frozen so that what was made of one can be kept. */
@@ -235,11 +227,10 @@ export class LightResponse implements Response {
 
 function toReal(response: LightResponse): Response {
   const { status, statusText, headers } = response
-  if (status === 0) return RealResponse.error()
-  return new RealResponse(response.body, { status, statusText, headers })
+  if (status === 0) return realResponse().error()
+  return new (realResponse())(response.body, { status, statusText, headers })
 }
 
-implementsInterface(LightResponse, RealResponse, 'Response')
+implementsInterface(LightResponse, 'Response', { length: 0, toReal: toReal as never })
 makeEnumerable(LightResponse, ['error', 'json', 'redirect'])
-delegateRest(LightResponse.prototype as LightResponse, RealResponse.prototype as LightResponse, toReal as never)
 inspectsAs(LightResponse.prototype, 'Response', (response) => pickMembers(response, SHOWN))

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,13 +8,31 @@ import {
   LightHeaders,
   LightRequest,
   LightResponse,
-  RealHeaders,
-  RealRequest,
-  RealResponse,
   realFetch,
+  realHeaders,
+  realRequest,
+  realResponse,
   requestFrom,
 } from '../../../dist/http/fetch/index.js'
 import { arriving, incoming } from './incoming.js'
+
+const RealHeaders = realHeaders()
+const RealRequest = realRequest()
+const RealResponse = realResponse()
+
+/** A program of its own, since here the classes are loaded: undici leaves a mark on the globals when it is. */
+const LAZINESS = `
+  import { installFetchGlobals, LightResponse, realResponse, requestFrom } from '${new URL('../../../dist/http/fetch/index.js', import.meta.url)}'
+  const isLoaded = () => Object.getOwnPropertySymbols(globalThis).includes(Symbol.for('undici.globalDispatcher.1'))
+  installFetchGlobals()
+  const response = new Response('a', { headers: { 'x-a': '1' } })
+  const ofLight = [response instanceof Response, response.headers instanceof Headers, !(null instanceof Response)]
+  const before = isLoaded()
+  const fetched = await fetch('data:,a')
+  const ofFetch = [fetched instanceof Response, fetched.headers instanceof Headers]
+  const tied = response instanceof realResponse()
+  console.log(JSON.stringify({ ofLight, before, ofFetch, after: isLoaded(), global: Response === LightResponse, tied }))
+`
 
 const names = ['Headers', 'Request', 'Response', 'fetch'] as const
 let server: Server
@@ -71,9 +90,26 @@ describe('the globals', () => {
   it('are found real by a second copy of the module', async () => {
     restore = installFetchGlobals()
     const copy = await import(new URL('../../../dist/http/fetch/real.js?copy', import.meta.url).href)
-    expect([copy.RealHeaders, copy.RealRequest, copy.RealResponse, copy.realFetch]).toEqual([
+    expect([copy.realHeaders(), copy.realRequest(), copy.realResponse(), copy.realFetch]).toEqual([
       ...[RealHeaders, RealRequest, RealResponse, realFetch],
     ])
+  })
+})
+
+describe('the classes of the platform', () => {
+  it('are loaded only when somebody asks, and then tied to the light ones', () => {
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', LAZINESS], {
+      encoding: 'utf8',
+    })
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toEqual({
+      ofLight: [true, true, true],
+      before: false,
+      ofFetch: [true, true],
+      after: true,
+      global: true,
+      tied: true,
+    })
   })
 })
 

@@ -1,8 +1,12 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { LightHeaders, RealHeaders, RealRequest, RealResponse, raw } from '../../../dist/http/fetch/index.js'
+import { LightHeaders, raw, realHeaders, realRequest, realResponse } from '../../../dist/http/fetch/index.js'
 import { outcome } from './outcome.js'
+
+const RealHeaders = realHeaders()
+const RealRequest = realRequest()
+const RealResponse = realResponse()
 
 const both = [RealHeaders, LightHeaders] as const
 const name = fc.constantFrom(

@@ -4,13 +4,16 @@ import {
   abortRequest,
   LightHeaders,
   LightRequest,
-  RealHeaders,
-  RealRequest,
+  realHeaders,
+  realRequest,
   requestFrom,
   toRealRequest,
 } from '../../../dist/http/fetch/index.js'
 import { arriving, incoming } from './incoming.js'
 import { outcome, outcomeOf } from './outcome.js'
+
+const RealHeaders = realHeaders()
+const RealRequest = realRequest()
 
 const HEAD = 'Host: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nX-A: 1\r\n\r\n'
 const HEADERS = { host: 'localhost', 'content-type': 'application/x-www-form-urlencoded', 'x-a': '1' }
@@ -144,7 +147,9 @@ describe('an incoming request', () => {
   it('answers what only the real class has', () => {
     const request = light('POST', 'a') as Request & { isReloadNavigation: boolean }
     expect(request.isReloadNavigation).toBe(false)
-    for (const [key, member] of Object.entries(Object.getOwnPropertyDescriptors(RealRequest.prototype))) {
+    for (const [key, member] of Object.entries(
+      Object.getOwnPropertyDescriptors(RealRequest.prototype) as Record<string, PropertyDescriptor>,
+    )) {
       if (member.get === undefined && typeof member.value !== 'function') continue
       const own = Object.getOwnPropertyDescriptor(LightRequest.prototype, key)
       expect([key, own?.enumerable, typeof own?.get]).toEqual([key, member.enumerable, typeof member.get])

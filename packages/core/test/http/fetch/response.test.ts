@@ -6,13 +6,16 @@ import {
   isResponse,
   LightHeaders,
   LightResponse,
-  RealHeaders,
-  RealResponse,
+  realHeaders,
+  realResponse,
   statusOf,
   statusTextOf,
   takeBody,
 } from '../../../dist/http/fetch/index.js'
 import { outcome, outcomeOf } from './outcome.js'
+
+const RealHeaders = realHeaders()
+const RealResponse = realResponse()
 
 type Make = (Class: typeof Response) => Response
 
@@ -235,7 +238,9 @@ describe('a light response', () => {
   })
 
   it('has the members of the real class, as enumerable as there', () => {
-    for (const [key, member] of Object.entries(Object.getOwnPropertyDescriptors(RealResponse.prototype))) {
+    for (const [key, member] of Object.entries(
+      Object.getOwnPropertyDescriptors(RealResponse.prototype) as Record<string, PropertyDescriptor>,
+    )) {
       const light = Object.getOwnPropertyDescriptor(LightResponse.prototype, key)
       expect([key, light?.enumerable, typeof light?.get]).toEqual([key, member.enumerable, typeof member.get])
     }
