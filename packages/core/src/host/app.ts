@@ -1,4 +1,5 @@
 import { pathToFileURL } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
 import type { FetchApp } from '../connection/index.js'
 import { installFetchGlobals } from '../http/index.js'
 
@@ -10,18 +11,21 @@ export class AppError extends Error {
 
 /**
  * Imports an app: a module whose default export, or whose `app` export, is a fetch handler or has one (`{ fetch }`).
- * The light fetch classes are the globals of the thread from here on.
+ * The light fetch classes are the globals of the thread from here on. Compiled `whole`, it costs forked children no compiling.
  * @throws AppError with the cause, where the module does not load or has no handler
  */
-export async function loadApp(url: string): Promise<FetchApp> {
+export async function loadApp(url: string, whole = false): Promise<FetchApp> {
   installFetchGlobals()
   let module: Record<string, unknown>
+  if (whole) setFlagsFromString('--no-lazy')
   try {
     module = (await import(url)) as Record<string, unknown>
   } catch (cause) {
     throw new AppError(`the app ${url} cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     })
+  } finally {
+    if (whole) setFlagsFromString('--lazy')
   }
   const app = asApp(module.default) ?? asApp(module.app) ?? asApp(module)
   if (app === undefined) {
@@ -37,7 +41,7 @@ function asApp(value: unknown): FetchApp | undefined {
     if (typeof (value as unknown as FetchApp).fetch !== 'function') return { fetch: value as FetchApp['fetch'] }
   }
   const { fetch } = (value ?? {}) as Partial<FetchApp>
-  return typeof fetch === 'function' ? { fetch: (request) => fetch.call(value as FetchApp, request) } : undefined
+  return typeof fetch === 'function' ? (value as FetchApp) : undefined
 }
 
 /** The URL of an app given as a URL, a URL string or a path relative to the working directory. */

@@ -79,7 +79,7 @@ export async function runUnit(boot: UnitBoot, surroundings: Surroundings): Promi
     await import(boot.moduleUrl)
   }
   const role = findRole(boot.model, boot.role)
-  const app = role.handles === false ? NO_APP : (given ?? (await loadApp(boot.appUrl!)))
+  const app = role.handles === false ? NO_APP : (given ?? (await loadApp(boot.appUrl!, role.children !== undefined)))
   // A unit that accepts nothing may be needed for what was accepted before the stop.
   if (control.phase === FORCED || (control.stopping && role.accepts !== false)) return tell({ type: 'finished' })
   onReady?.()

@@ -116,6 +116,7 @@ export class Children {
   #scannedAt = 0
   #wasAlive = true
   #row = -1
+  #isRehearsing = false
 
   /** Prepares this process for forking. It must have been started with `--single-threaded`, and run on its main thread. */
   constructor(parent: Parent) {
@@ -190,7 +191,8 @@ export class Children {
       return false
     }
     if (pid === 0) {
-      this.#begin(row)
+      const { listener } = this.#parent
+      this.#begin(row, this.#pid, NAME, [listener.fd, this.#signals])
       return true
     }
     this.#charges[row] = { pid, fd, held: true }
@@ -203,7 +205,7 @@ export class Children {
     const { states } = this.#parent.children
     const end = (): never => {
       Atomics.store(states, this.#row, DONE) // tells the parent that this is no accident
-      _exit(0)
+      _exit(this.#isRehearsing ? Number.NaN : 0) // throws in a rehearsal
     }
     if (this.#wasAlive || !(this.#loop?.alive ?? false)) end()
     // Not by 'beforeExit': node first waits for tasks of V8, which nobody in a child runs.
@@ -215,29 +217,23 @@ export class Children {
     return new Promise(() => {})
   }
 
-  /** The child only. */
-  #begin(row: number): void {
-    this.#row = row
-    this.#becomeChild(row, this.#pid, NAME)
-    const { listener } = this.#parent
-    close(listener.fd)
-    close(this.#signals)
-    process.nextTick(this.#forkLoop)
-  }
-
-  #becomeChild(row: number, parent: number, name: Uint8Array): void {
+  /** The child only, or in a rehearsal. */
+  #begin(row: number, parent: number, name: Uint8Array, inherited: readonly number[]): void {
     const { children, service } = this.#parent
+    this.#row = row
     Atomics.store(children.states, row, ALIVE) // from here on the parent need not hold the connection
     setParentDeathSignal(SIGKILL)
     if (getppid() !== parent) _exit(1) // it ended before the line above
     setThreadName(name)
     this.#unblock()
     service.counters = this.#counters[row]
+    for (let i = 0; i < inherited.length; i++) close(inherited[i]!)
+    process.nextTick(this.#forkLoop)
   }
 
   /** Runs when nothing is left to do but to give libuv a turn: a child whose handlers never wait does not come so far. */
   readonly #forkLoop = (): void => {
-    if (this.#row < 0) return
+    if (this.#row < 0 || this.#isRehearsing) return
     this.#loop?.fork() // first: until then libuv's epoll is the parent's too, and would lose what is closed here
     this.#turn?.close() // it is the parent's
     access('/', () => {}) // what libuv's threads finished before this told the parent's loop; with this they tell all anew
@@ -248,12 +244,13 @@ export class Children {
     const { service, listener, children } = this.#parent
     const { counters } = service
     const name = encodeThreadName(getThreadName())
-    const rehearse = (): void => {
-      this.#becomeChild(0, getppid(), name)
-      process.nextTick(this.#forkLoop)
-      close(-1)
-    }
-    await warmUp(service, listener, WARMING_ROUNDS, rehearse)
+    this.#isRehearsing = true
+    await warmUp(service, listener, WARMING_ROUNDS, async () => {
+      this.#begin(0, getppid(), name, [-1])
+      await this.leave().catch(() => {})
+    })
+    this.#isRehearsing = false
+    this.#row = -1
     service.counters = counters
     children.states[0] = FREE
     sigprocmask(SIG_BLOCK, [SIGCHLD])
