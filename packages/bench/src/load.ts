@@ -27,7 +27,7 @@ export interface LoadResult {
 
 /** The program that makes the load. */
 export interface Loader {
-  readonly name: 'wrk' | 'autocannon'
+  readonly name: 'wrk' | 'autocannon' | 'mixed'
   run(load: Load, signal: AbortSignal): Promise<LoadResult>
 }
 

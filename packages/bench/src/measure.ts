@@ -14,7 +14,7 @@ const CLOSE_CLIENTS = 32
 
 /** One kind of load. */
 export interface Scenario {
-  readonly name: 'keep-alive' | 'close'
+  readonly name: string
   readonly title: string
   readonly connections: number
   readonly close: boolean
@@ -29,7 +29,7 @@ export interface LoadMeasurement extends LoadResult {
 /** What one server did in one scenario of one round. */
 export interface Measurement extends LoadMeasurement {
   readonly server: string
-  readonly scenario: Scenario['name']
+  readonly scenario: string
   readonly round: number
 }
 

@@ -16,7 +16,9 @@ describe('the names of suites', () => {
   })
 
   it('are all listed when one is unknown', () => {
-    expect(() => findSuites(['idle', 'toString'])).toThrow("there is no suite 'toString'; there are: throughput, idle")
+    expect(() => findSuites(['idle', 'toString'])).toThrow(
+      "there is no suite 'toString'; there are: throughput, idle, processes, threads, patterns",
+    )
   })
 
   it('are in kebab-case and say on one line what is measured', () => {
@@ -34,7 +36,7 @@ describe('the command', () => {
   })
 
   it.each([
-    [['reverse'], "there is no suite 'reverse'; there are: throughput, idle"],
+    [['reverse'], "there is no suite 'reverse'; there are: throughput, idle, processes, threads, patterns"],
     [['--idle', '0,100'], '--idle is for the suite idle'],
     [['idle', '--idle', '0,many'], '--idle must be whole numbers with commas between, not 0,many'],
     [['idle', '--idle', ''], '--idle must be whole numbers with commas between, not '],

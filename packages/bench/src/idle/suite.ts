@@ -1,7 +1,9 @@
 /** The suite of idle connections: what they cost the active ones, for each event demultiplexer. */
+
+import { type Contender, selectFrom } from '../contender.js'
 import { openFilesLimit } from '../open-files.js'
-import { type ModelEntry, modelServer, nodeHttpServer, type ServerSpec } from '../servers.js'
-import type { Selection, Skip, Suite } from '../suite.js'
+import { nodeHttpServer, type ServerSpec } from '../servers.js'
+import type { Suite } from '../suite.js'
 import { measureIdle } from './measure.js'
 import { plotIdle } from './plot.js'
 import { renderIdleMarkdown, renderIdleText, summariseIdle } from './report.js'
@@ -11,15 +13,6 @@ const COUNTS = [0, 100, 500, 900, 2000, 5000, 8000]
 /** Descriptors that a server and the bench need for themselves: node's own, the listening socket, the reserve. */
 const OWN_FILES = 60
 const FD_SETSIZE = 1024
-
-/** A server of the suite: a model with options it must have, and with those that are set only where it has them. */
-interface Contender {
-  readonly name: string
-  readonly model: string
-  readonly needs?: Readonly<Record<string, string>>
-  readonly takes?: Readonly<Record<string, string>>
-  readonly bound?: ServerSpec['bound']
-}
 
 const CONTENDERS: readonly Contender[] = [
   {
@@ -45,15 +38,8 @@ export const idle: Suite = {
   description: 'CPU time, rate and memory beside 0 to 8,000 idle connections: select, poll, epoll, kqueue, node:http',
   flags: ['idle'],
 
-  select(known, wanted): Selection {
-    const models = [...new Set(CONTENDERS.map((contender) => contender.model))]
-    const unknown = wanted?.find((model) => !models.includes(model))
-    if (unknown !== undefined) throw new Error(`the suite idle has no '${unknown}'; it has: ${models.join(', ')}`)
-    const asked = CONTENDERS.filter(({ model }) => wanted?.includes(model) ?? true)
-    const found = asked.map((contender) => specOf(contender, known))
-    const servers = found.filter((each): each is ServerSpec => 'command' in each)
-    return { servers: [reference, ...servers], skipped: found.filter((each): each is Skip => 'reason' in each) }
-  },
+  select: (known, wanted) =>
+    selectFrom({ suite: 'idle', reference: [reference], contenders: CONTENDERS, settings: NO_TIMEOUT }, known, wanted),
 
   async measure(servers, request) {
     const asked = request.idle ?? COUNTS
@@ -71,22 +57,4 @@ export const idle: Suite = {
     }
     return { text: renderIdleText(report), files, failures: report.failures }
   },
-}
-
-function specOf(
-  { name, model, needs = {}, takes = {}, bound }: Contender,
-  known: readonly ModelEntry[],
-): ServerSpec | Skip {
-  const entry = known.find((each) => each.name === model)
-  if (entry === undefined) return { server: name, reason: `there is no model ${model}` }
-  if (!entry.runs) return { server: name, reason: entry.reason ?? 'it does not run on this machine' }
-  const missing = Object.entries(needs).find(([option, value]) => !takesValue(entry, option, value))
-  if (missing !== undefined) return { server: name, reason: `${model} has no option ${missing.join('=')}` }
-  const own = Object.entries(takes).filter(([option, value]) => takesValue(entry, option, value))
-  const settings = { ...NO_TIMEOUT, ...needs, ...Object.fromEntries(own) }
-  return { ...modelServer(model, settings), name, ...(bound === undefined ? {} : { bound }) }
-}
-
-function takesValue(entry: ModelEntry, name: string, value: string): boolean {
-  return entry.options.find((option) => option.name === name)?.choices?.includes(value) ?? false
 }
