@@ -20,8 +20,6 @@ import {
   Connection,
   defineModel,
   EpollDemultiplexer,
-  EXHAUSTED,
-  EXHAUSTED_PAUSE_MS,
   HotQueue,
   integer,
   limitWaits,
@@ -31,8 +29,9 @@ import {
   READABLE,
   Workload,
 } from '@cs/core'
+import { Acceptor } from './multi-thread/acceptor.js'
+import { Recruiter } from './multi-thread/recruiter.js'
 import {
-  Acceptor,
   closeRoster,
   countsOf,
   firstThreads,
@@ -41,9 +40,9 @@ import {
   openRoster,
   population,
   type Roster,
-  Seat,
   threadLimit,
-} from './roster.js'
+} from './multi-thread/roster.js'
+import { Seat } from './multi-thread/seat.js'
 
 export interface MultiThreadOptions {
   /** The most threads, and so connections, at once; beyond it clients wait in the backlog. Default: 256. */
@@ -100,60 +99,23 @@ export const multiThread: Model<MultiThreadOptions> = defineModel<MultiThreadOpt
       const { roster } = shared
       const queue = new HotQueue(shared.queue, shared.takers)
       const demux = host.owned(new EpollDemultiplexer())
-      const acceptor = new Acceptor(roster, queue, options.spareTimeout, service.now)
-      let isWatched = true
-      let pause = -1
+      const recruiter = new Recruiter(roster, queue, options.spareTimeout, service.now, host.more)
+      const acceptor = new Acceptor(roster, recruiter, queue, { listener, service }, demux)
 
       limitWaits(listener.fd) // what is accepted inherits it
-      for (const fd of [stop.fd, roster.freed, listener.fd]) demux.add(fd, READABLE)
+      demux.add(stop.fd, READABLE)
       while (!stop.requested) {
-        const ready = demux.wait(pause < 0 ? acceptor.timeout(service.now) : pause)
+        const ready = demux.wait(acceptor.timeout(recruiter.timeout(service.now)))
         service.tick()
-        for (let i = 0; i < ready; i++) if (demux.fd(i) === roster.freed) acceptor.hear()
-        watch(accept())
-        acceptor.press(service.now)
-        for (let n = acceptor.review(service.now); n > 0; n--) queue.dismiss()
-        recruit()
+        for (let i = 0; i < ready; i++) acceptor.hears(demux.fd(i))
+        acceptor.accept()
+        recruiter.review(service.now)
       }
       const last = listener.takeLast(false)
       host.acceptedLast()
-      for (const fd of last) if (acceptor.reserve(true)) hand(fd)
+      for (const fd of last) acceptor.hand(fd, true)
       queue.close()
       demux.close()
-
-      /** Takes those who wait; false where somebody is left, for whom there can be no thread now. */
-      function accept(): boolean {
-        pause = -1
-        while (listener.waiting) {
-          if (!acceptor.reserve()) {
-            if (acceptor.crowd()) continue
-            return false
-          }
-          const fd = listener.take(false)
-          if (fd >= 0) hand(fd)
-          else acceptor.cancel()
-          if (fd === EXHAUSTED) pause = EXHAUSTED_PAUSE_MS
-          if (fd < 0) return fd !== EXHAUSTED
-        }
-        acceptor.disperse()
-        return true
-      }
-
-      function hand(fd: number): void {
-        recruit()
-        if (Connection.pass(service, fd)) queue.put(fd)
-        else acceptor.cancel()
-      }
-
-      function recruit(): void {
-        const recruits = acceptor.recruits()
-        if (recruits > 0) host.more(recruits)
-      }
-
-      function watch(watched: boolean): void {
-        if (watched !== isWatched) demux.modify(listener.fd, watched ? READABLE : 0)
-        isWatched = watched
-      }
     }),
 
     conn: onThread<MultiThreadOptions, Shared>(
