@@ -46,7 +46,8 @@ function expectCases({ model, set }: Variant): void {
             server: server!,
             start: (options) => startForTest(model, { ...options, set: { ...set, ...options?.set } }),
           }
-          const exception = exceptions[model]?.find((one) => one.cases.includes(each.title))
+          const excepted = [...(exceptions[model] ?? []), ...(exceptions[titleOf({ model, set })] ?? [])]
+          const exception = excepted.find((one) => one.cases.includes(each.title))
           if (exception === undefined) await each.run(subject, context)
           else await expectFailure(each, subject, context, exception)
         })

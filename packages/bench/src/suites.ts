@@ -1,11 +1,12 @@
 /** The suites there are. */
 import { families } from './families.js'
 import { idle } from './idle/suite.js'
+import { soak } from './soak.js'
 import type { Suite } from './suite.js'
 import { throughput } from './throughput.js'
 
 /** All suites; the first is measured where none is named. */
-export const suites: readonly Suite[] = [throughput, idle, ...families]
+export const suites: readonly Suite[] = [throughput, idle, ...families, soak]
 
 /** The suites of these names, each once, in the order in which they were first named. @throws on an unknown one */
 export function findSuites(names: readonly string[]): readonly Suite[] {
