@@ -1,4 +1,4 @@
-/** What a model, or a variant of one, cannot do by its nature. Each exception is tried all the same: one that is needed no more fails. */
+/** What a model cannot do by its nature. Each exception is tried all the same: one that is needed no more fails. */
 
 import type { Exception } from './contract/case.js'
 

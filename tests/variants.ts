@@ -6,7 +6,6 @@ export interface Variant {
 }
 
 export const variants: readonly Variant[] = [
-  { model: 'multi-thread', set: { spare: 0 } },
   { model: 'epoll', set: { trigger: 'edge' } },
   { model: 'kqueue', set: { trigger: 'edge' } },
   { model: 'reactor', set: { loops: 2 } },

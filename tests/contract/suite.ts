@@ -46,8 +46,7 @@ function expectCases({ model, set }: Variant): void {
             server: server!,
             start: (options) => startForTest(model, { ...options, set: { ...set, ...options?.set } }),
           }
-          const excepted = [...(exceptions[model] ?? []), ...(exceptions[titleOf({ model, set })] ?? [])]
-          const exception = excepted.find((one) => one.cases.includes(each.title))
+          const exception = exceptions[model]?.find((one) => one.cases.includes(each.title))
           if (exception === undefined) await each.run(subject, context)
           else await expectFailure(each, subject, context, exception)
         })
