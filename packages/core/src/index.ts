@@ -42,6 +42,7 @@ export {
   Children,
   Door,
   EventLoop,
+  endQuiet,
   type Ledger,
   Lot,
   NestedLibuv,
@@ -64,4 +65,4 @@ export {
   watcherOn,
 } from './proactor/index.js'
 export { EXHAUSTED, EXHAUSTED_PAUSE_MS, Listener } from './socket/index.js'
-export { BoundedQueue, HotQueue, type QueueStatistics, type Source } from './sync/index.js'
+export { BoundedQueue, HotQueue, type QueueStatistics, type Source, type TakeResult } from './sync/index.js'

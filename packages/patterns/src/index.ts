@@ -1,5 +1,13 @@
 /** Servers after the patterns for concurrent and networked objects. */
 export { type EventLoopOptions, eventLoop } from './event-loop.js'
+export {
+  type Follower,
+  type Leader,
+  type LeaderFollowerOptions,
+  leaderFollower,
+  ThreadSet,
+  type ThreadSetStatistics,
+} from './leader-follower.js'
 export { type ProactorOptions, proactor } from './proactor.js'
 export {
   AcceptHandler,

@@ -164,24 +164,26 @@ export class Attendant {
     if (!draining && ((now - this.#sweepAt) | 0) < 0) return this.#parked
     this.#sweepAt = (now + SWEEP_MS) | 0
     for (const fd of table.overdue(now)) this.ready(fd)
-    if (draining) for (const fd of table.ownedBy(PARKED)) if (isQuiet(table.left(fd), now)) this.#end(fd)
+    if (draining) endQuiet(this.#service)
     this.hand()
     this.#parked = table.size > 0
     return this.#parked
-  }
-
-  #end(fd: number): void {
-    const { table, owner, counters } = this.#service
-    if (!table.reclaim(fd, owner)) return
-    counters[CLOSED_COUNT]++
-    table.leave(fd)
-    close(fd)
   }
 
   #add(fd: number): void {
     this.#parked = true
     this.#batch[this.#count++] = fd
     if (this.#count === this.#batch.length) this.hand()
+  }
+}
+
+/** Closes the parked connections on which nothing is under way: what a drain does now and then. Any thread. */
+export function endQuiet({ table, owner, counters, now }: Service): void {
+  for (const fd of table.ownedBy(PARKED)) {
+    if (!isQuiet(table.left(fd), now) || !table.reclaim(fd, owner)) continue
+    counters[CLOSED_COUNT]++
+    table.leave(fd)
+    close(fd)
   }
 }
 
