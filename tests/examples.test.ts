@@ -126,6 +126,15 @@ test('event-loop: a turn runs its phases in order, and timers as they are due', 
   expect(output).toBe(`${turn}, task of the next turn, sooner timer, later timer\n`)
 })
 
+test('leader-follower: each event is taken by the thread that waited for it, and another waits for the next', async () => {
+  const output = await finish(process.execPath, ['examples/leader-follower.mjs'])
+  const lines = [...output.matchAll(/^thread ([0-2]) takes (.) and promotes another$/gm)]
+  expect(lines.map(([, , event]) => event).join('')).toBe('abcdef.')
+  const [first, second, third] = lines.map(([, thread]) => thread)
+  expect(new Set([first, second, third]).size).toBe(3)
+  expect(lines.map(([, thread]) => thread)).toEqual([first, second, third, first, second, third, first])
+})
+
 function fileOf(name: string): string {
   return `examples/io-models/${name}.mjs`
 }
