@@ -8,8 +8,6 @@ import { pipe2, read, write } from '@cs/core/posix'
 import { dehydrate, hydrate } from '@cs/core/sync'
 import { ThreadSet } from '@cs/patterns/leader-follower'
 
-const EVENTS = Buffer.from('abcdef')
-
 async function main() {
   const threads = ThreadSet.create(3)
   const [out, into] = pipe2()
@@ -19,9 +17,9 @@ async function main() {
     const shared = dehydrate({ threads, index, out, epfd: demux.epfd })
     return new Worker(new URL(import.meta.url), { workerData: shared }).on('message', (line) => console.log(line))
   })
-  for (let i = 0; i < EVENTS.length; i++) {
+  for (const [i, event] of [...'abcdef'].entries()) {
     while (threads.statistics().followers < 2) await new Promise(setImmediate) // one leads, two follow
-    write(into, EVENTS, i, 1)
+    write(into, Buffer.from(event), 0, 1)
     while (threads.statistics().promotions === i) await new Promise(setImmediate) // by whoever took it
   }
   threads.close()

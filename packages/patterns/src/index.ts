@@ -9,6 +9,7 @@ export {
   type ThreadSetStatistics,
 } from './leader-follower.js'
 export { type ProactorOptions, proactor } from './proactor.js'
+export { type ProducerConsumerOptions, producerConsumer } from './producer-consumer.js'
 export {
   AcceptHandler,
   ConnectionHandler,

@@ -60,13 +60,13 @@ export class BlockingThread {
   /**
    * Accepts connections until the server stops; blocks in accept(2). What waits by then is accepted at once, so that the
    * socket can be closed and no later client waits in vain (`acceptedLast`), and then given as well; also where the stop
-   * comes while the thread waits for a handler.
+   * comes while the thread waits for a handler. The sockets that it gives block, unless they are to be `nonblocking`.
    */
-  async *acceptedFrom(listener: Listener, acceptedLast: () => void): AsyncGenerator<number> {
+  async *acceptedFrom(listener: Listener, acceptedLast: () => void, nonblocking = false): AsyncGenerator<number> {
     let last: number[] | undefined
     const end = (): void => {
       if (last !== undefined || !listener.stopping) return
-      last = listener.takeLast(false)
+      last = listener.takeLast(nonblocking)
       acceptedLast()
     }
     listener.onStop = end
@@ -77,7 +77,7 @@ export class BlockingThread {
         await this.#breathe()
         continue
       }
-      const fd = listener.take(false)
+      const fd = listener.take(nonblocking)
       if (fd === STOPPED) break
       if (fd === EXHAUSTED) await new Promise((resolve) => setTimeout(resolve, EXHAUSTED_PAUSE_MS))
       this.#service.tick()

@@ -142,6 +142,11 @@ export class Attendant {
     this.#add(fd)
   }
 
+  /** Has it look at the time from now on: others have accepted connections, and left them to be parked. */
+  expect(): void {
+    this.#parked = true
+  }
+
   /** Hands the batch to the workers; blocks while the queue is full. */
   hand(): void {
     if (this.#count === 0) return
