@@ -2,7 +2,7 @@
 
 import type { Model } from '@cs/core'
 import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
-import { eventLoop, leaderFollower, proactor, producerConsumer, reactor } from '@cs/patterns'
+import { eventLoop, halfSyncAsync, leaderFollower, proactor, producerConsumer, reactor } from '@cs/patterns'
 import { multiProcess, processPool1, processPool2, singleProcess } from '@cs/process-models'
 import { multiThread, threadPool } from '@cs/thread-models'
 
@@ -25,6 +25,7 @@ export const models: readonly AnyModel[] = [
   reactor,
   proactor,
   eventLoop,
+  halfSyncAsync,
   leaderFollower,
   producerConsumer,
 ]

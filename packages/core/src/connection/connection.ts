@@ -32,7 +32,7 @@ import {
   setSendTimeout,
 } from '../posix/index.js'
 import type { Left } from '../socket/index.js'
-import { ACCEPTED, BYTES_IN, BYTES_OUT, CLOSED_COUNT, ERRORS, REQUESTS } from './counters.js'
+import { ACCEPTED, BYTES_IN, BYTES_OUT, CLOSED_COUNT, ERRORS, LOST, REQUESTS } from './counters.js'
 import type { Service } from './service.js'
 import { LINGER_MS, QUIET_MS } from './timeouts.js'
 
@@ -66,6 +66,11 @@ const NOTHING: Uint8Array[] = []
 
 /** Stands for bytes that the transport has taken and not yet written. */
 const BEING_WRITTEN: Uint8Array[] = []
+
+/** What a request is rejected with whose handler ran on another thread that is gone: its connection ends without an answer. */
+export class HandlerLost extends Error {
+  override readonly name: string = 'HandlerLost'
+}
 
 /** What is left of a connection between two threads. */
 export interface Remains extends Pick<Left, 'since' | 'limit' | 'flags'> {
@@ -380,18 +385,19 @@ export class Connection {
     const service = this.#service
     service.appRan = true
     service.counters[REQUESTS]++
-    let answer: Response | Promise<Response>
+    let answer: Response | PromiseLike<Response>
     try {
       answer = service.app.fetch(request)
     } catch (error) {
       return this.#fail(error)
     }
-    if (typeof (answer as Promise<Response>)?.then === 'function') return this.#await(answer as Promise<Response>)
+    if (typeof (answer as PromiseLike<Response>)?.then === 'function')
+      return this.#await(answer as PromiseLike<Response>)
     service.tick() // the time that the app held the thread is not the client's
     this.#respond(answer as Response)
   }
 
-  #await(promise: Promise<Response>): void {
+  #await(promise: PromiseLike<Response>): void {
     this.#service.pending++
     promise.then(
       (response) => this.#complete(() => this.#respond(response)),
@@ -428,6 +434,10 @@ export class Connection {
 
   /** A handler that throws, or answers with no response, costs its client a 500 and nobody else anything. */
   #fail(error: unknown): void {
+    if (error instanceof HandlerLost) {
+      this.#service.counters[LOST]++
+      return this.close()
+    }
     this.#service.counters[ERRORS]++
     this.#service.log('the handler failed', error)
     this.machine.respondStatus(500)

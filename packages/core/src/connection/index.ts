@@ -8,6 +8,7 @@ export {
   COUNTERS,
   type Counts,
   countsOf,
+  ERRORS,
   LOST,
   PAUSES,
   REQUESTS,

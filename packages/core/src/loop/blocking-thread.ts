@@ -72,9 +72,9 @@ export class BlockingThread {
     listener.onStop = end
     while (!listener.stopping) {
       this.#service.rest()
-      const patience = this.#patience()
-      if (this.#isLate() || (patience !== FOREVER && pollOne(listener.fd, POLLIN, milliseconds(patience)) === 0)) {
-        await this.#breathe()
+      const patience = this.patience
+      if (this.isLate || (patience !== FOREVER && pollOne(listener.fd, POLLIN, milliseconds(patience)) === 0)) {
+        await this.breathe()
         continue
       }
       const fd = listener.take(nonblocking)
@@ -91,15 +91,15 @@ export class BlockingThread {
   async *takenFrom(queue: Source, shift?: Shift): AsyncGenerator<number> {
     const service = this.#service
     for (;;) {
-      if (this.#isLate()) await this.#breathe()
+      if (this.isLate) await this.breathe()
       service.rest()
       let item: number | string = queue.tryTake()
       if (item === 'empty') {
         shift?.ends(monotonicTime())
-        item = queue.take(this.#patience())
+        item = queue.take(this.patience)
       }
       if (item === 'closed' || item === 'dismissed') return
-      if (typeof item !== 'number') await this.#breathe()
+      if (typeof item !== 'number') await this.breathe()
       else {
         service.tick()
         shift?.begins(item, service.time)
@@ -127,7 +127,7 @@ export class BlockingThread {
       if (rival.stopping) return sends(fd, QUIET_MS)
       watched.set([fd, POLLIN, rival.fd, POLLIN, rival.stopFd ?? -1, POLLIN])
       this.#service.rest()
-      const ready = poll(watched, 3, milliseconds(Math.min(this.#patience(), connection.patience)))
+      const ready = poll(watched, 3, milliseconds(Math.min(this.patience, connection.patience)))
       this.#service.tick()
       if (ready > 0 && watched[1] >>> 16 !== 0) return true
       if (ready > 0 && !rival.stopping && watched[3] >>> 16 !== 0) {
@@ -137,14 +137,14 @@ export class BlockingThread {
         this.#service.tick()
       }
       if (connection.expired) return false
-      if (ready === 0) await this.#breathe()
+      if (ready === 0) await this.breathe()
     }
     return false
   }
 
   /** Lets what the app left behind, but for timers and I/O, come to its end before the thread does. */
   async finish(): Promise<void> {
-    if (this.#service.appRan) await this.#breathe()
+    if (this.#service.appRan) await this.breathe()
   }
 
   close(): void {
@@ -152,18 +152,19 @@ export class BlockingThread {
   }
 
   /** Milliseconds for which the thread may block. */
-  #patience(): number {
+  get patience(): number {
     const due = uvLoop()?.timeout() ?? -1
     const limit = this.#service.appRan ? QUIET_DEBT_MS : FOREVER
     return due < 0 ? limit : Math.min(due, limit)
   }
 
   /** True where the app has left work behind for so long that even a busy thread should breathe. */
-  #isLate(): boolean {
+  get isLate(): boolean {
     return this.#service.appRan && performance.now() - this.#lastTurn >= BUSY_DEBT_MS
   }
 
-  async #breathe(): Promise<void> {
+  /** Gives Node's event loop the turn that it is owed. */
+  async breathe(): Promise<void> {
     this.#service.appRan = false
     this.#turn ??= new Turn(false)
     this.#service.tick()
