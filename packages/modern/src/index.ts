@@ -1,2 +1,2 @@
-/** Servers of user-space concurrency, and the libraries that they are built on. */
-export {}
+/** Servers of user-space concurrency. */
+export { type CoroutineOptions, coroutine } from './coroutine.js'
