@@ -14,4 +14,5 @@ export const variants: readonly Variant[] = [
   { model: 'proactor', set: { backend: 'emulated' } },
   { model: 'event-loop', set: { demultiplexer: 'poll' } },
   { model: 'coroutine', set: { demultiplexer: 'poll' } },
+  { model: 'fiber', set: { demultiplexer: 'kqueue' } },
 ]

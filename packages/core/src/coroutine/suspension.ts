@@ -10,9 +10,11 @@
  * `yield` with nothing lets all others have a turn. Everything here is for one thread.
  */
 
+import type { Coroutine } from './scheduler.js'
+
 /** A coroutine as those see it who have it wait. */
 export interface Task {
-  /** Told what a suspension holds open; see {@link TaskHost}. */
+  /** What runs it. */
   readonly host: TaskHost
   /** Has it go on, with what the `yield` gives back. Does nothing where it does not wait. */
   resume(value?: unknown): void
@@ -24,6 +26,8 @@ export interface Task {
 export interface TaskHost {
   /** Calls back in `ms` milliseconds, unless what it returns is called before. */
   after(ms: number, callback: () => void): () => void
+  /** Starts another task. */
+  spawn<T>(steps: Steps<T>, name?: string): Coroutine<T>
   /** Counts what Node's own loop will bring about, so that it gets its turns. */
   readonly ledger: TaskLedger
 }
