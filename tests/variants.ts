@@ -14,4 +14,6 @@ export const variants: readonly Variant[] = [
   { model: 'proactor', set: { backend: 'emulated' } },
   { model: 'event-loop', set: { demultiplexer: 'poll' } },
   { model: 'leader-follower', set: { events: 'hand-off' } },
+  { model: 'coroutine', set: { demultiplexer: 'poll' } },
+  { model: 'fiber', set: { demultiplexer: 'kqueue' } },
 ]

@@ -2,8 +2,9 @@
  * What every server concurrency model shares, floor by floor; each floor uses only those above it in this list.
  *
  * `posix` system calls · `sync` what threads share · `socket` listening sockets · `http` the responder without I/O ·
- * `connection` HTTP on a socket · `demux` event demultiplexers · `loop` a thread's loop · `crossing` requests handled on
- * another thread · `proactor` operations that complete · `host` where roles run · `model` what a model is. This entry has what a model's own file needs; the floors are subpaths.
+ * `connection` HTTP on a socket · `demux` event demultiplexers · `loop` a thread's loop · `crossing` requests handled on another
+ * thread · `coroutine` control flow that waits · `proactor` operations that complete · `host` where roles run · `model` what a model
+ * is. This entry has what a model's own file needs; the floors are subpaths.
  */
 export {
   APP,
@@ -15,6 +16,7 @@ export {
   Service,
   type Waiting,
 } from './connection/index.js'
+export { Conversation, Scheduler, type Steps } from './coroutine/index.js'
 export { Answerer, Caller, Crossing } from './crossing/index.js'
 export {
   DEFAULT_DEMULTIPLEXER,

@@ -2,6 +2,7 @@
 
 import type { Model } from '@cs/core'
 import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
+import { coroutine, fiber } from '@cs/modern'
 import { eventLoop, halfSyncAsync, leaderFollower, proactor, producerConsumer, reactor } from '@cs/patterns'
 import { multiProcess, processPool1, processPool2, singleProcess } from '@cs/process-models'
 import { multiThread, threadPool } from '@cs/thread-models'
@@ -28,6 +29,8 @@ export const models: readonly AnyModel[] = [
   halfSyncAsync,
   leaderFollower,
   producerConsumer,
+  coroutine,
+  fiber,
 ]
 
 /** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */
