@@ -10,6 +10,7 @@ export const variants: readonly Variant[] = [
   { model: 'kqueue', set: { trigger: 'edge' } },
   { model: 'reactor', set: { loops: 2 } },
   { model: 'reactor', set: { workers: 2 } },
+  { model: 'reactor', set: { loops: 2, workers: 2 } },
   { model: 'proactor', set: { backend: 'aio' } },
   { model: 'proactor', set: { backend: 'emulated' } },
   { model: 'event-loop', set: { demultiplexer: 'poll' } },
