@@ -126,6 +126,11 @@ test('event-loop: a turn runs its phases in order, and timers as they are due', 
   expect(output).toBe(`${turn}, task of the next turn, sooner timer, later timer\n`)
 })
 
+test('half-sync-async: requests cross to another thread, and responses back', async () => {
+  const output = await finish(process.execPath, ['examples/half-sync-async.mjs'])
+  expect(output).toMatch(/^thread 0 heard: request 1 on thread ([1-9]\d*), request 2 on thread \1\n$/)
+})
+
 function fileOf(name: string): string {
   return `examples/io-models/${name}.mjs`
 }
