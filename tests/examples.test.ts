@@ -126,6 +126,11 @@ test('event-loop: a turn runs its phases in order, and timers as they are due', 
   expect(output).toBe(`${turn}, task of the next turn, sooner timer, later timer\n`)
 })
 
+test('half-sync-async: requests cross to another thread, and responses back', async () => {
+  const output = await finish(process.execPath, ['examples/half-sync-async.mjs'])
+  expect(output).toMatch(/^thread 0 heard: request 1 on thread ([1-9]\d*), request 2 on thread \1\n$/)
+})
+
 test('leader-follower: each event is taken by the thread that waited for it, and another waits for the next', async () => {
   const output = await finish(process.execPath, ['examples/leader-follower.mjs'])
   const lines = [...output.matchAll(/^thread ([0-2]) takes (.) and promotes another$/gm)]

@@ -14,6 +14,7 @@ export const variants: readonly Variant[] = [
   { model: 'proactor', set: { backend: 'aio' } },
   { model: 'proactor', set: { backend: 'emulated' } },
   { model: 'event-loop', set: { demultiplexer: 'poll' } },
+  { model: 'half-sync-async', set: { waiting: 1 } },
   { model: 'leader-follower', set: { events: 'hand-off' } },
   { model: 'coroutine', set: { demultiplexer: 'poll' } },
   { model: 'fiber', set: { demultiplexer: 'kqueue' } },

@@ -35,9 +35,10 @@ import {
   type Waiting,
   Workload,
 } from '@cs/core'
+import { descriptorLimit } from '@cs/core/posix'
 
 export interface HalfSyncAsyncOptions {
-  /** Threads that run handlers. Default: two for each processor, so that some are left while others compute. */
+  /** Threads that run handlers. Default: four for each processor, so that some are left while others compute. */
   readonly threads: number
   /** Requests that may wait for a thread; beyond it the asynchronous thread stops reading. Default: 1024. */
   readonly waiting: number
@@ -52,6 +53,9 @@ interface Shared {
 /** The most synchronous threads there may be. */
 const MOST = 256
 
+/** Four for each processor; half of it where descriptors are scarce, of which a thread takes eight. */
+const THREADS: number = availableParallelism() * (descriptorLimit().soft < 256 ? 2 : 4)
+
 /** Bytes of a request that are gathered before it crosses: most cross whole. */
 const GATHER_BYTES = 64 * 1024
 
@@ -63,7 +67,7 @@ export const halfSyncAsync: Model<HalfSyncAsyncOptions> = defineModel<HalfSyncAs
   missing: () =>
     process.platform === 'linux' ? undefined : 'its asynchronous thread waits in epoll(7), a call of Linux',
   options: {
-    threads: integer('threads that run handlers', { default: 2 * availableParallelism(), min: 1, max: MOST }),
+    threads: integer('threads that run handlers', { default: Math.min(THREADS, MOST), min: 1, max: MOST }),
     waiting: integer('requests that may wait for a thread', { default: 1024, min: 1, max: 1 << 20 }),
   },
   shared: ({ waiting }) => ({

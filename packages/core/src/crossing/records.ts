@@ -28,8 +28,8 @@ export const BROKEN = 13
 /** A thread is gone; A is the request that it had in hand, 0 for none. */
 export const DIED = 14
 
-/** Bytes of a body that one record carries. */
-export const PIECE_BYTES: number = 32 * 1024
+/** Bytes of a body that one record carries; larger chunks are split. */
+export const PIECE_BYTES: number = 64 * 1024
 
 /** Bytes of a body that may be under way before its reader must ask for more. */
 export const WINDOW_BYTES: number = 128 * 1024
