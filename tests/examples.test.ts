@@ -148,6 +148,16 @@ test('producer-consumer: the producer waits while the buffer is full, the consum
   ])
 })
 
+test('hybrid: one app on three combinations, each with the threads and processes of both its models', async () => {
+  const output = await finish(process.execPath, ['examples/hybrid.mjs'])
+  const lines = output.split('\n').filter((line) => line.includes('Hello, World!'))
+  expect(lines.map((line) => line.replace('Hello, World! from ', ''))).toEqual([
+    'reactor+thread-pool: (cs:reactor 1, cs:reactor 2, cs:worker 1, cs:worker 2)',
+    'processes+threads: (cs:reactor, cs:worker 1, cs:worker 2) (cs:reactor, cs:worker 1, cs:worker 2)',
+    'epoll+coroutine: (cs:loop 1, cs:loop 2)',
+  ])
+})
+
 function fileOf(name: string): string {
   return `examples/io-models/${name}.mjs`
 }

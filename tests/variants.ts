@@ -16,6 +16,8 @@ export const variants: readonly Variant[] = [
   { model: 'event-loop', set: { demultiplexer: 'poll' } },
   { model: 'half-sync-async', set: { waiting: 1 } },
   { model: 'leader-follower', set: { events: 'hand-off' } },
+  { model: 'hybrid', set: { combination: 'processes+threads' } },
+  { model: 'hybrid', set: { combination: 'epoll+coroutine' } },
   { model: 'coroutine', set: { demultiplexer: 'poll' } },
   { model: 'fiber', set: { demultiplexer: 'kqueue' } },
 ]

@@ -46,7 +46,7 @@ export function openLot(): number {
 export class Lot {
   readonly #service: Service
   readonly #demux: EpollDemultiplexer
-  readonly #piece = Buffer.allocUnsafeSlow(PIECE)
+  #piece: Buffer | undefined
   #registered = 0
 
   constructor(epfd: number, service: Service) {
@@ -82,7 +82,8 @@ export class Lot {
     const { counters, now } = this.#service
     let { unsent, since } = left
     while (unsent > 0) {
-      const length = Math.min(unsent, this.#piece.length)
+      this.#piece ??= Buffer.allocUnsafeSlow(PIECE)
+      const length = Math.min(unsent, PIECE)
       Block.at(left.address, left.size).read(left.size - unsent, this.#piece, 0, length)
       const n = send(fd, this.#piece, 0, length)
       if (n === -EINTR) continue
