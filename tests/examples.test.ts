@@ -126,6 +126,38 @@ test('event-loop: a turn runs its phases in order, and timers as they are due', 
   expect(output).toBe(`${turn}, task of the next turn, sooner timer, later timer\n`)
 })
 
+test('half-sync-async: requests cross to another thread, and responses back', async () => {
+  const output = await finish(process.execPath, ['examples/half-sync-async.mjs'])
+  expect(output).toMatch(/^thread 0 heard: request 1 on thread ([1-9]\d*), request 2 on thread \1\n$/)
+})
+
+test('leader-follower: each event is taken by the thread that waited for it, and another waits for the next', async () => {
+  const output = await finish(process.execPath, ['examples/leader-follower.mjs'])
+  const lines = [...output.matchAll(/^thread ([0-2]) takes (.) and promotes another$/gm)]
+  expect(lines.map(([, , event]) => event).sort()).toEqual([...'.abcdef'])
+  expect(new Set(lines.map(([, thread]) => thread)).size).toBe(3)
+})
+
+test('producer-consumer: the producer waits while the buffer is full, the consumers while it is empty', async () => {
+  const output = await finish(process.execPath, ['examples/producer-consumer.mjs'])
+  expect(output.trim().split('\n')).toEqual([
+    'full with 2: the producer waits',
+    '8 produced',
+    'empty: both consumers wait',
+    '8 consumed: 1 2 3 4 5 6 7 8',
+  ])
+})
+
+test('hybrid: one app on three combinations, each with the threads and processes of both its models', async () => {
+  const output = await finish(process.execPath, ['examples/hybrid.mjs'])
+  const lines = output.split('\n').filter((line) => line.includes('Hello, World!'))
+  expect(lines.map((line) => line.replace('Hello, World! from ', ''))).toEqual([
+    'reactor+thread-pool: (cs:reactor 1, cs:reactor 2, cs:worker 1, cs:worker 2)',
+    'processes+threads: (cs:reactor, cs:worker 1, cs:worker 2) (cs:reactor, cs:worker 1, cs:worker 2)',
+    'epoll+coroutine: (cs:loop 1, cs:loop 2)',
+  ])
+})
+
 function fileOf(name: string): string {
   return `examples/io-models/${name}.mjs`
 }

@@ -138,14 +138,69 @@ describe('with workers', () => {
   })
 })
 
-test.each([
-  [{ loops: 2, workers: 2 }, 'not both'],
-  [{ workers: 2, demultiplexer: 'poll' }, 'needs epoll'],
-])('says in one line that it does not take %j', async (set, why) => {
-  const { code, stdout, stderr } = await failToStart('reactor', { set })
-  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-  expect(stderr.trim().split('\n')).toEqual([expect.stringContaining(why)])
+describe('with loops and workers', () => {
+  test('waits in epoll_wait in acceptor and loops and in futex in the handlers when it is idle', async () => {
+    const server = await startForTest('reactor', { set: { loops: 2, workers: 2 } })
+    await connectMany(4, server)
+    await eventually('all are at rest', () =>
+      threadsOfRoles(server).every(({ comm, syscall }) =>
+        comm.startsWith('cs:handler') ? syscall === 'futex' : WAITS.includes(syscall),
+      ),
+    )
+    const names = ['cs:acceptor', 'cs:handler 1', 'cs:handler 2', 'cs:io 1', 'cs:io 2']
+    expect(namesOf(threadsOfRoles(server))).toEqual(names)
+  })
+
+  test('accepts in the acceptor, receives and sends in the loops, and handles in threads that touch no socket', async (context) => {
+    needsStrace(context)
+    const server = await startForTest('reactor', { set: { loops: 2, workers: 2 } })
+    const calls = await trace(server.pid, ['accept4', 'recvfrom', 'sendto'])
+    const clients = await connectMany(8, server)
+    await eventually('both handlers have served', async () => countsOf(await threadsServing(clients)).size === 2)
+    const seen = await calls.end()
+    expect(callersOf(server, seen, 'accept4')).toEqual(['cs:acceptor'])
+    expect(callersOf(server, seen, 'recvfrom')).toEqual(['cs:io 1', 'cs:io 2'])
+    expect(callersOf(server, seen, 'sendto')).toEqual(['cs:io 1', 'cs:io 2'])
+    const handlers = threadsOfRoles(server).filter(({ comm }) => comm.startsWith('cs:handler'))
+    const tids = handlers.map(({ tid }) => tid)
+    expect(seen.filter(({ tid, name }) => name === 'recvfrom' && tids.includes(tid))).toEqual([])
+  })
+
+  test('reads and answers on while a handler blocks, also for clients of the same loop', async () => {
+    const server = await startForTest('reactor', { set: { loops: 1, workers: 2 } })
+    const [blocked, other] = await connectMany(2, server)
+    const gate = new Gate()
+    blocked.send(request(`/block?${gate.query}`))
+    await eventually('the handler blocks', () => gate.begunCount === 1)
+    for (let i = 0; i < 5; i++) expect((await other.ask('/hello')).status).toBe(200)
+    gate.open()
+    expect((await blocked.reply()).status).toBe(200)
+  })
+
+  test('loses the request of a handler that ends, and no connection besides', async () => {
+    const server = await startForTest('reactor', { set: { loops: 2, workers: 2 } })
+    const others = await connectMany(4, server)
+    for (const client of others) expect((await client.ask('/hello')).status).toBe(200)
+    const victim = await connect(server)
+    victim.send(request('/exit'))
+    await victim.closed()
+    for (const client of others) expect((await client.ask('/hello')).status).toBe(200)
+  })
+
+  test('serves on poll too: what crosses is requests, and no thread shares a descriptor', async () => {
+    const server = await startForTest('reactor', { set: { loops: 2, workers: 2, demultiplexer: 'poll' } })
+    for (const client of await connectMany(8, server)) expect((await client.ask('/hello')).status).toBe(200)
+  })
 })
+
+test.each([[{ workers: 2, demultiplexer: 'poll' }, 'needs epoll']])(
+  'says in one line that it does not take %j',
+  async (set, why) => {
+    const { code, stdout, stderr } = await failToStart('reactor', { set })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr.trim().split('\n')).toEqual([expect.stringContaining(why)])
+  },
+)
 
 function threadsOfRoles(server: TestServer): Thread[] {
   return threadsOf(server.pid).filter(({ comm }) => comm.startsWith('cs:'))

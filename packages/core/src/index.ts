@@ -2,8 +2,9 @@
  * What every server concurrency model shares, floor by floor; each floor uses only those above it in this list.
  *
  * `posix` system calls · `sync` what threads share · `socket` listening sockets · `http` the responder without I/O ·
- * `connection` HTTP on a socket · `demux` event demultiplexers · `loop` a thread's loop · `proactor` operations that
- * complete · `host` where roles run · `model` what a model is. This entry has what a model's own file needs; the floors are subpaths.
+ * `connection` HTTP on a socket · `demux` event demultiplexers · `loop` a thread's loop · `crossing` requests handled on another
+ * thread · `coroutine` control flow that waits · `proactor` operations that complete · `host` where roles run · `model` what a model
+ * is. This entry has what a model's own file needs; the floors are subpaths.
  */
 export {
   APP,
@@ -16,6 +17,8 @@ export {
   Service,
   type Waiting,
 } from './connection/index.js'
+export { Conversation, Scheduler, type Steps } from './coroutine/index.js'
+export { Answerer, Caller, Crossing } from './crossing/index.js'
 export {
   DEFAULT_DEMULTIPLEXER,
   DEMULTIPLEXERS,
@@ -43,6 +46,7 @@ export {
   Children,
   Door,
   EventLoop,
+  endQuiet,
   type Ledger,
   Lot,
   NestedLibuv,
@@ -65,4 +69,4 @@ export {
   watcherOn,
 } from './proactor/index.js'
 export { EXHAUSTED, EXHAUSTED_PAUSE_MS, Listener } from './socket/index.js'
-export { BoundedQueue, HotQueue, type QueueStatistics, type Source, type Taker } from './sync/index.js'
+export { BoundedQueue, HotQueue, type QueueStatistics, type Source, type TakeResult, type Taker } from './sync/index.js'

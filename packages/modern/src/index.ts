@@ -1,2 +1,3 @@
-/** Servers of user-space concurrency, and the libraries that they are built on. */
-export {}
+/** Servers of user-space concurrency. */
+export { type CoroutineOptions, coroutine } from './coroutine.js'
+export { type FiberOptions, fiber } from './fiber.js'

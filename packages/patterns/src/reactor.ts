@@ -6,23 +6,22 @@
  *
  *   loops: N       acceptor: handleEvents ─▶ accept ─▶ deal ─▶ queue, wakeup ─▶ loop 1 … N: a reactor each, on its own thread
  *   workers: N     reactor: handleEvents ─▶ accept, or a handle is ready ─▶ queue ─▶ worker 1 … N: recv → app → send ─▶ re-arm ↺
+ *   both           acceptor: the same ─▶ io 1 … N: recv, parse ─▶ request ─▶ queue ─▶ handler 1 … M: app ─▶ reply ─▶ io: send
  *
  * Waits in:      one wait a reactor, of epoll(7), poll(2), select(2) or kqueue(2); with `workers` futex(2) in the workers
- * Shares:        with `loops` a queue for each, with `workers` one queue and the epoll; else nothing
- * Crash:         one thread and its connections, with `workers` the one connection it served; it is started again
+ * Shares:        with `loops` a queue for each, with `workers` one queue and the epoll, with both the queues of the crossing; else nothing
+ * Crash:         one thread and its connections, with `workers` the requests that it had; it is started again
  * Choose it      for a server that watches other descriptors as well, by handlers of your own; `loops` for several processors,
- *                `workers` for handlers that block or compute.
+ *                `workers` for handlers that block or compute, both for such handlers and many slow clients.
  * Differs from   epoll: what an event is about is not switched on in the loop, it is the handler's; new kinds of events are new
  *                handlers. proactor: a handler is told what can be done, and does it.
  * See:           POSA2 §3 (Reactor, Acceptor-Connector); Lea, "Scalable IO in Java"; man 7 epoll (EPOLLONESHOT)
  */
 
 import {
-  BoundedQueue,
   type Connection,
   ConnectionSet,
   choice,
-  close,
   DEFAULT_DEMULTIPLEXER,
   DEMULTIPLEXERS,
   type DemultiplexerName,
@@ -31,22 +30,21 @@ import {
   integer,
   type Model,
   NestedLibuv,
-  OptionError,
   onThread,
   onThreadOrCaller,
-  openLot,
 } from '@cs/core'
+import { closeShared, openShared, partsOf, type Shared } from './reactor/form.js'
 import {
   AcceptHandler,
   ConnectionHandler,
   type Deal,
   Dealer,
-  Handover,
   InboxHandler,
   Reactor,
   StopHandler,
 } from './reactor/index.js'
-import { type Watched, workerRoles } from './reactor/workers.js'
+import { poolRoles } from './reactor/pool.js'
+import { workerRoles } from './reactor/workers.js'
 
 export * from './reactor/index.js'
 
@@ -57,14 +55,10 @@ export interface ReactorOptions {
   readonly loops: number
   /** How a loop is chosen for a connection. Default: 'round-robin'. */
   readonly deal: Deal
-  /** Threads that run handlers, read and write, while the reactor only watches; 0: none. Default: 0. */
+  /** Threads that run handlers: with `loops` nothing else, without them they read and write too; 0: none. Default: 0. */
   readonly workers: number
   /** Connections that may wait for a loop, or for the workers; beyond it accepting waits. Default: 1024. */
   readonly waiting: number
-}
-
-interface Shared extends Partial<Watched> {
-  readonly handover?: Handover
 }
 
 export const reactor: Model<ReactorOptions> = defineModel<ReactorOptions, Shared>(import.meta, {
@@ -85,7 +79,7 @@ export const reactor: Model<ReactorOptions> = defineModel<ReactorOptions, Shared
       default: 'round-robin',
       choices: ['round-robin', 'least-busy'],
     }),
-    workers: integer('threads that read, handle and write what the reactor says is ready; 0: none', {
+    workers: integer('threads that run handlers, and without loops read and write too; 0: none', {
       default: 0,
       max: 1024,
     }),
@@ -95,18 +89,9 @@ export const reactor: Model<ReactorOptions> = defineModel<ReactorOptions, Shared
       max: 1 << 20,
     }),
   },
-  shared: ({ demultiplexer, loops, workers, waiting }) => {
-    if (loops > 0 && workers > 0) throw new OptionError('reactor takes `loops` or `workers`, not both')
-    if (workers > 0 && demultiplexer !== 'epoll') {
-      throw new OptionError(`reactor with \`workers\` needs epoll, which threads can share, not ${demultiplexer}`)
-    }
-    if (workers > 0) return { queue: BoundedQueue.create(waiting), lot: openLot() }
-    return loops > 0 ? { handover: Handover.create(loops, waiting) } : {}
-  },
-  dispose: ({ handover, lot }) => {
-    handover?.dispose()
-    if (lot !== undefined) close(lot)
-  },
+  shared: openShared,
+  dispose: closeShared,
+  statistics: partsOf,
   roles: {
     loop: onThreadOrCaller(
       { count: ({ loops, workers }) => (workers > 0 ? 0 : Math.max(loops, 1)), readsAhead: true },
@@ -170,6 +155,7 @@ export const reactor: Model<ReactorOptions> = defineModel<ReactorOptions, Shared
     ),
 
     ...workerRoles, // reactor, worker
+    ...poolRoles, // io, handler
   },
 })
 

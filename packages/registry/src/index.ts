@@ -2,7 +2,8 @@
 
 import type { Model } from '@cs/core'
 import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
-import { eventLoop, proactor, reactor } from '@cs/patterns'
+import { coroutine, fiber } from '@cs/modern'
+import { eventLoop, halfSyncAsync, hybrid, leaderFollower, proactor, producerConsumer, reactor } from '@cs/patterns'
 import { multiProcess, processPool1, processPool2, singleProcess } from '@cs/process-models'
 import { multiThread, threadPool } from '@cs/thread-models'
 
@@ -25,6 +26,12 @@ export const models: readonly AnyModel[] = [
   reactor,
   proactor,
   eventLoop,
+  halfSyncAsync,
+  leaderFollower,
+  producerConsumer,
+  hybrid,
+  coroutine,
+  fiber,
 ]
 
 /** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */

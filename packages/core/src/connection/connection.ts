@@ -13,11 +13,14 @@
  *
  * Where operations are started and complete later, nothing advances: `received()` is given what was read and `sent()` is told
  * that what was written is gone. They return the same as advance(); the transport of the service starts the writes.
+ *
+ * Whoever has a control flow of its own, a coroutine say, takes the steps itself: `take`, `next`, `call`, `respond`, `rest`; see
+ * coroutine/conversation.ts.
  * Owner thread only.
  */
 
 import { inspect } from 'node:util'
-import { HttpMachine, isResponse, skip } from '../http/index.js'
+import { HttpMachine, isResponse, skip, statusResponse } from '../http/index.js'
 import {
   close,
   EAGAIN,
@@ -32,7 +35,7 @@ import {
   setSendTimeout,
 } from '../posix/index.js'
 import type { Left } from '../socket/index.js'
-import { ACCEPTED, BYTES_IN, BYTES_OUT, CLOSED_COUNT, ERRORS, REQUESTS } from './counters.js'
+import { ACCEPTED, BYTES_IN, BYTES_OUT, CLOSED_COUNT, ERRORS, LOST, REQUESTS } from './counters.js'
 import type { Service } from './service.js'
 import { LINGER_MS, QUIET_MS } from './timeouts.js'
 
@@ -66,6 +69,11 @@ const NOTHING: Uint8Array[] = []
 
 /** Stands for bytes that the transport has taken and not yet written. */
 const BEING_WRITTEN: Uint8Array[] = []
+
+/** What a request is rejected with whose handler ran on another thread that is gone: its connection ends without an answer. */
+export class HandlerLost extends Error {
+  override readonly name: string = 'HandlerLost'
+}
 
 /** What is left of a connection between two threads. */
 export interface Remains extends Pick<Left, 'since' | 'limit' | 'flags'> {
@@ -222,6 +230,85 @@ export class Connection {
     return this.machine.unparsed >= AHEAD_HIGH_WATER && this.waiting !== READABLE
   }
 
+  // step by step ------------------------------------------------------------------------------------------------------
+
+  /** Makes the thread's output this connection's, until {@link rest}. */
+  begin(): void {
+    this.#service.active = this.machine
+  }
+
+  /** Takes, once, what the client has sent, or has made room for; begins, too. */
+  take(): void {
+    this.#stirApp()
+    this.begin()
+    if (this.#unsent !== NOTHING) this.#resend()
+    else if (this.#state === 'open') this.#input()
+    else if (this.#state === 'lingering') this.#discard()
+    this.machine.pump()
+  }
+
+  /** Gives the next request whose head is there. */
+  next(): Request | undefined {
+    return this.machine.next()
+  }
+
+  /** Has the app handle a request; gives, or throws, what the app does. */
+  call(request: Request): unknown {
+    const service = this.#service
+    service.appRan = true
+    service.counters[REQUESTS]++
+    return service.app.fetch(request)
+  }
+
+  /** Counts and logs what a handler threw, and gives the response for its client. */
+  failure(error: unknown): Response {
+    this.#report('the handler failed', error)
+    return statusResponse(500)
+  }
+
+  /** Writes the response to a request; where its body is a stream, that is given back, for {@link write} and {@link finish}. */
+  respond(response: Response): ReadableStream<Uint8Array> | undefined {
+    this.#answered()
+    return this.#render(response)
+  }
+
+  /** Writes a chunk of a stream. @throws TypeError for one that is no Uint8Array, RangeError beyond the promised length */
+  write(chunk: Uint8Array): void {
+    if (!(chunk instanceof Uint8Array)) throw new TypeError('a response stream must give Uint8Array chunks')
+    this.#service.appRan = true
+    if (!this.machine.write(chunk)) throw new RangeError('the response stream gave more than its content-length')
+  }
+
+  /** Ends a stream, whole or with the error that cut it short. */
+  finish(whole: boolean, error?: unknown): void {
+    if (error !== undefined) this.#report('a response stream failed', error)
+    this.#answered()
+    this.machine.finish(whole)
+  }
+
+  /** True where more requests are there, and what answers this one may leave together with what answers them. */
+  get hasMore(): boolean {
+    const { output } = this.#service
+    if (this.#unsent !== NOTHING || this.machine.closing || this.machine.unparsed === 0) return false
+    return output.length < OUTPUT_HIGH_WATER && output.chunks.length === 0
+  }
+
+  /** True while the client has not taken all that it was answered. */
+  get delivering(): boolean {
+    return this.#unsent !== NOTHING || this.#state === 'lingering'
+  }
+
+  /** Sends what was written and keeps what was not consumed: others may use the thread's buffers. Returns what to wait for. */
+  rest(): Waiting {
+    this.#flush()
+    this.machine.settle()
+    this.#finish()
+    this.#service.active = undefined
+    return this.waiting
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+
   /** Tells what the connection waits for, without doing anything. */
   get waiting(): Waiting {
     if (this.#state === 'closed') return CLOSED
@@ -285,7 +372,7 @@ export class Connection {
     this.#service.table.leave(this.fd)
     this.#service.counters[CLOSED_COUNT]++
     this.#service.transport.close(this.fd)
-    this.#reader?.cancel(gone()).catch(() => {}) // a silent stream would learn of it only with its next chunk
+    this.#reader?.cancel(clientGone()).catch(() => {}) // a silent stream would learn of it only with its next chunk
     this.#wake()
   }
 
@@ -333,10 +420,13 @@ export class Connection {
   }
 
   #read(): void {
-    const { machine } = this
-    if (machine.wantsInput || this.#readsAhead) this.#receive()
-    else this.#probe()
+    this.#input()
     if (this.#state === 'open') this.#answer()
+  }
+
+  #input(): void {
+    if (this.machine.wantsInput || this.#readsAhead) this.#receive()
+    else this.#probe()
   }
 
   #receive(): void {
@@ -381,18 +471,19 @@ export class Connection {
     const service = this.#service
     service.appRan = true
     service.counters[REQUESTS]++
-    let answer: Response | Promise<Response>
+    let answer: Response | PromiseLike<Response>
     try {
       answer = service.app.fetch(request)
     } catch (error) {
       return this.#fail(error)
     }
-    if (typeof (answer as Promise<Response>)?.then === 'function') return this.#await(answer as Promise<Response>)
+    if (typeof (answer as PromiseLike<Response>)?.then === 'function')
+      return this.#await(answer as PromiseLike<Response>)
     service.tick() // the time that the app held the thread is not the client's
     this.#respond(answer as Response)
   }
 
-  #await(promise: Promise<Response>): void {
+  #await(promise: PromiseLike<Response>): void {
     this.#service.pending++
     promise.then(
       (response) => this.#complete(() => this.#respond(response)),
@@ -402,34 +493,49 @@ export class Connection {
 
   /** Runs what an asynchronous event brought about, sends what it wrote, and goes on with what it held up. */
   #complete(work: () => void): void {
-    const service = this.#service
-    service.pending--
+    this.#service.pending--
     if (this.#state !== 'open') return
-    service.tick()
-    this.#since = service.now
-    this.#service.active = this.machine
+    this.#answered()
+    this.begin()
     work()
     this.#answer()
     this.#service.active = undefined
     this.onProgress?.(this)
   }
 
+  /** The time that the app took is not the client's. */
+  #answered(): void {
+    this.#service.tick()
+    this.#since = this.#service.now
+  }
+
   #respond(response: Response): void {
-    if (isLast(this.#service)) this.machine.drain()
-    let stream: ReadableStream<Uint8Array> | undefined
-    try {
-      stream = this.machine.respond(response)
-    } catch (error) {
-      return this.#fail(isResponse(response) ? error : new TypeError(`it gave ${inspect(response)}, not a Response`))
-    }
+    const stream = this.#render(response)
     if (stream !== undefined) this.#stream(stream)
+  }
+
+  #render(response: Response): ReadableStream<Uint8Array> | undefined {
+    if (isLast(this.#service)) this.machine.drain()
+    try {
+      return this.machine.respond(response)
+    } catch (error) {
+      this.#fail(isResponse(response) ? error : new TypeError(`it gave ${inspect(response)}, not a Response`))
+      return undefined
+    }
   }
 
   /** A handler that throws, or answers with no response, costs its client a 500 and nobody else anything. */
   #fail(error: unknown): void {
+    if (error instanceof HandlerLost) {
+      this.#service.counters[LOST]++
+      return this.close()
+    }
+    this.machine.respond(this.failure(error))
+  }
+
+  #report(message: string, error: unknown): void {
     this.#service.counters[ERRORS]++
-    this.#service.log('the handler failed', error)
-    this.machine.respondStatus(500)
+    this.#service.log(message, error)
   }
 
   /** Copies a streamed body to the client, no faster than the client reads. */
@@ -447,15 +553,12 @@ export class Connection {
           whole = done
           break
         }
-        if (!(value instanceof Uint8Array)) throw new TypeError('a response stream must give Uint8Array chunks')
-        service.appRan = true
-        if (!this.machine.write(value)) throw new RangeError('the response stream gave more than its content-length')
+        this.write(value)
         this.#flushNews()
       }
-      if (!whole) await reader.cancel(gone())
+      if (!whole) await reader.cancel(clientGone())
     } catch (error) {
-      service.counters[ERRORS]++
-      service.log('a response stream failed', error)
+      this.#report('a response stream failed', error)
       reader.cancel(error).catch(() => {})
     }
     this.#reader = undefined
@@ -634,6 +737,6 @@ export function limitWaits(fd: number): void {
 }
 
 /** What a stream is cancelled with when its client is gone. */
-function gone(): DOMException {
+export function clientGone(): DOMException {
   return new DOMException('The client closed the connection.', 'AbortError')
 }

@@ -45,6 +45,18 @@ export function countsOf(cells: Float64Array): Counts {
   }
 }
 
+/** Writes them, for a unit that has others count for it. */
+export function writeCounts(cells: Float64Array, counts: Counts): void {
+  cells[ACCEPTED] = counts.accepted
+  cells[CLOSED_COUNT] = counts.closed
+  cells[REQUESTS] = counts.requests
+  cells[ERRORS] = counts.errors
+  cells[BYTES_IN] = counts.bytesIn
+  cells[BYTES_OUT] = counts.bytesOut
+  cells[PAUSES] = counts.pauses
+  cells[LOST] = counts.lost
+}
+
 /** Adds counts up. */
 export function sumOf(counts: readonly Counts[]): Counts {
   const sum = { accepted: 0, closed: 0, requests: 0, errors: 0, bytesIn: 0, bytesOut: 0, pauses: 0, lost: 0 }

@@ -8,10 +8,12 @@ export {
   COUNTERS,
   type Counts,
   countsOf,
+  ERRORS,
   LOST,
   PAUSES,
   REQUESTS,
   sumOf,
+  writeCounts,
 } from './counters.js'
 export { type FetchApp, monotonicNow, monotonicTime, Service, type ServiceOptions } from './service.js'
 export { DEFAULT_TIMEOUTS, LINGER_MS, QUIET_MS, type Timeouts } from './timeouts.js'

@@ -14,8 +14,9 @@ export {
   type Roles,
   registerRoles,
   type StopSignal,
+  type ThreadPlan,
 } from './role.js'
-export { type BoundPopulation, type RoleBoot, type RolePlan, Seat } from './seat.js'
+export { type BoundPopulation, bindPopulation, type RoleBoot, type RolePlan, Seat } from './seat.js'
 export { Sockets } from './sockets.js'
 export { ServerError, Supervisor, type SupervisorOptions, slotsFor } from './supervisor.js'
 export type { UnitBoot, UnitMessage } from './unit-run.js'

@@ -18,12 +18,26 @@ export interface RoleContext<Options, Shared> {
   readonly index: number
   /** Cells for the children that the role may fork; none unless its settings say how many. */
   readonly children: ChildRows
+  /**
+   * Runs other roles of the model on threads of this process, watched and restarted like all units, until the server stops or this
+   * unit is to leave; the unit is ready once they are. Only for a role in processes whose settings say that it `nests`, once.
+   * @throws ServerError where they do not start, or die again and again
+   */
+  threads(plan: ThreadPlan): Promise<void>
   /** Asks for so many more units of the role whose settings have a `population`, for as long as its bounds allow. Does not wait. */
   more(units: number): void
   /** Asks to be replaced: once another unit is ready in its place, this one is told to stop. Says it once, however often called. */
   replace(): void
   /** Must be called by each unit that accepts, when it will take no more: then the host closes the listening socket. */
   acceptedLast(): void
+}
+
+/** What runs on threads of a process. */
+export interface ThreadPlan {
+  /** What they share. */
+  readonly shared: object
+  /** How many units run of each role, by its name. */
+  readonly counts: Readonly<Record<string, number>>
 }
 
 /** How a role learns that it is to end. */
@@ -80,12 +94,17 @@ export interface RoleSettings<Options, Shared = never> {
   readonly crowded?: (shared: Shared) => boolean
   /** Tells whether others wait for a thread that is being started: answers are the last of their connections then. Default: never. */
   readonly awaited?: (shared: Shared) => boolean
-  /** Whether each unit listens on a socket of its own, all on one port (SO_REUSEPORT). Default: false. */
-  readonly ownSocket?: boolean
+  /**
+   * Whether each unit listens on a socket of its own, all on one port (SO_REUSEPORT); `'on ports'`: it does where the server
+   * listens on a port, and shares the socket on a path. Default: false.
+   */
+  readonly ownSocket?: boolean | 'on ports'
   /** Milliseconds for which a unit with a connection in hand may show no sign of life before it is killed; 0: any. Default: 0. */
   readonly heartbeat?: (options: Options) => number
   /** Children that the role, which has one unit in a process, may have forked at once. Default: 0, it does not fork. */
   readonly children?: (options: Options) => number
+  /** Whether the role is ready only once the `threads` are that it starts in its process. Default: false. */
+  readonly nests?: boolean
   /** Flags of node for the processes of the role. Default: none but those of the host. */
   readonly flags?: readonly string[]
 }

@@ -9,7 +9,7 @@ import { COUNTERS, type Counts, countsOf, sumOf } from '../connection/index.js'
 import type { ChildRows } from '../loop/index.js'
 import type { Listener } from '../socket/index.js'
 import { type ControlHandle, READY, STARTING, type UnitCells } from './control.js'
-import type { Bounds } from './role.js'
+import type { Bounds, Role } from './role.js'
 import type { Unit } from './unit.js'
 import type { UnitBoot } from './unit-run.js'
 
@@ -42,6 +42,19 @@ export interface BoundPopulation {
   admit(): void
   dismiss(): void
   forget(index: number): void
+}
+
+/** What the population of a role does, on what a server shares. */
+export function bindPopulation(
+  { population }: Pick<Role<unknown, unknown>, 'population'>,
+  shared: unknown,
+): BoundPopulation | undefined {
+  if (population === undefined) return undefined
+  return {
+    admit: () => population.admit?.(shared),
+    dismiss: () => population.dismiss(shared),
+    forget: (index) => population.forget?.(shared, index),
+  }
 }
 
 /** What each unit of a role is told alike. */

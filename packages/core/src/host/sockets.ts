@@ -10,6 +10,9 @@
 import { selectAllReusePort, selectReusePort } from '../posix/index.js'
 import { Listener, type ListenOptions } from '../socket/index.js'
 
+/** Where to listen; `reusePort` says that there may be a socket for each unit. */
+type SocketsOptions = Omit<ListenOptions, 'reusePort'> & { readonly reusePort: boolean }
+
 /** Milliseconds in which handshakes that have begun come to their end. */
 export const HANDSHAKE_MS = 1000
 
@@ -17,16 +20,28 @@ export class Sockets {
   /** The one for all, or the first. */
   readonly first: Listener
   readonly #options: ListenOptions
+  /** Is called when the socket is closed that others go on using; undefined where the sockets are the server's own. */
+  readonly #onLeft: (() => void) | undefined
   /** In the order in which the kernel has them. */
   readonly #open: Listener[]
   /** Those to which nothing new is to go. */
   readonly #turnedAway: Set<Listener> = new Set()
 
-  /** @param options where to listen; `reusePort` says that there may be one for each unit. @throws PosixError */
-  constructor(options: Omit<ListenOptions, 'reusePort'> & { readonly reusePort: boolean }) {
-    this.first = Listener.open({ ...options, reusePort: options.reusePort ? 'first' : false })
-    this.#options = { ...options, address: this.first.address }
-    this.#open = [this.first]
+  private constructor(first: Listener, options: ListenOptions, onLeft?: () => void) {
+    this.first = first
+    this.#options = { ...options, address: first.address }
+    this.#open = [first]
+    this.#onLeft = onLeft
+  }
+
+  /** Opens the one for all, or the first. @throws PosixError */
+  static listen(options: SocketsOptions): Sockets {
+    return new Sockets(Listener.open({ ...options, reusePort: options.reusePort ? 'first' : false }), options)
+  }
+
+  /** Takes the socket that a process was handed and shares with others; `onLeft` is called in the place of closing it. */
+  static adopt(first: Listener, onLeft: () => void): Sockets {
+    return new Sockets(first, first, onLeft)
   }
 
   get open(): readonly Listener[] {
@@ -58,11 +73,13 @@ export class Sockets {
     if (index < 0) return
     const last = this.#open.pop()!
     if (last !== listener) this.#open[index] = last // as the kernel fills the gap
+    if (this.#onLeft !== undefined) return this.#onLeft()
     listener.close()
     if (this.#turnedAway.delete(listener) && this.#turnedAway.size === 0) selectAllReusePort(this.first.fd)
   }
 
   closeAll(): void {
+    if (this.#onLeft !== undefined) return
     for (const listener of this.#open.splice(0)) {
       listener.refuse() // a ring of io_uring that a dead thread left behind may hold the socket open
       listener.close()

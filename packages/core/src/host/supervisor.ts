@@ -293,7 +293,7 @@ export class Supervisor {
     if (message.type === 'accepted last') occupant.acceptedLast = true
     if (message.type === 'replace me' && seat.current === occupant) this.#replace(seat)
     if (message.type === 'more') this.#awaited += message.units
-    if (message.type === 'failed' && this.#started !== undefined)
+    if (message.type === 'failed' && (this.#started !== undefined || message.final))
       this.#fail(this.#describe(seat, message.message, message.stack))
     if (this.#started !== undefined && this.#seats.every(({ current }) => current?.ready)) {
       this.#started.resolve()
@@ -518,8 +518,7 @@ export class Supervisor {
   #abandon(): void {
     const { control, sockets, release } = this.#options
     control.phase = FORCED
-    for (const listener of sockets.open) listener.refuse() // wakes every accept(2)
-    sockets.closeAll()
+    sockets.closeAll() // wakes every accept(2)
     for (const { stopFd, unit } of this.#occupants()) {
       eventfdSignal(stopFd)
       unit?.abandon()

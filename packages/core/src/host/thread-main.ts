@@ -8,7 +8,7 @@ const port = parentPort!
 const { boot, binding: cell } = workerData as ThreadBoot
 
 // Node opens all files of an import at once: floor by floor they are few enough where descriptors are short.
-for (const floor of ['posix', 'sync', 'socket', 'http', 'connection', 'demux', 'loop'])
+for (const floor of ['posix', 'sync', 'socket', 'http', 'connection', 'demux', 'loop', 'coroutine'])
   await import(`../${floor}/index.js`)
 const { failure, runUnit } = await import('./unit-run.js')
 const { bindAll } = await import('../posix/index.js')

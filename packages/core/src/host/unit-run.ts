@@ -28,6 +28,8 @@ export interface UnitBoot {
   /** Whether the descriptors are the unit's own, as in a process, or the host's. */
   readonly ownsDescriptors: boolean
   readonly control: ControlHandle
+  /** The control of the server, for a thread in one of its processes. */
+  readonly within?: ControlHandle
   readonly shared: Dehydrated<unknown> | undefined
   readonly table: { readonly buffer: SharedArrayBuffer } | undefined
 }
@@ -50,12 +52,13 @@ export interface ProcessBoot {
 export type UnitMessage =
   | { readonly type: 'ready' | 'replace me' | 'accepted last' | 'finished' }
   | { readonly type: 'more'; readonly units: number }
-  | { readonly type: 'failed'; readonly message: string; readonly stack: string }
+  /** `final`: another in its place would fail as well. */
+  | { readonly type: 'failed'; readonly message: string; readonly stack: string; readonly final: boolean }
 
 /** Describes an error for {@link UnitMessage}. */
 export function failure(error: unknown): UnitMessage {
   const { message, stack = message } = error instanceof Error ? error : new Error(String(error))
-  return { type: 'failed', message, stack }
+  return { type: 'failed', message, stack, final: (error as { code?: unknown } | null)?.code === 'ERR_CS_SERVER' }
 }
 
 /** What whoever runs a unit gives it. */
@@ -82,11 +85,14 @@ export async function runUnit(boot: UnitBoot, surroundings: Surroundings): Promi
   const app = role.handles === false ? NO_APP : (given ?? (await loadApp(boot.appUrl!, role.children !== undefined)))
   // A unit that accepts nothing may be needed for what was accepted before the stop.
   if (control.phase === FORCED || (control.stopping && role.accepts !== false)) return tell({ type: 'finished' })
-  onReady?.()
-  cells.identify(getpid(), gettid())
-  cells.state = READY
-  tell({ type: 'ready' })
-  await role.run(contextOf(boot, role, control, app, surroundings))
+  const ready = (): void => {
+    onReady?.()
+    cells.identify(getpid(), gettid())
+    cells.state = READY
+    tell({ type: 'ready' })
+  }
+  if (!role.nests) ready()
+  await role.run(contextOf(boot, role, control, app, surroundings, ready))
   tell({ type: 'finished' })
 }
 
@@ -103,14 +109,22 @@ function contextOf(
   control: Control,
   app: FetchApp,
   { tell, onWake }: Surroundings,
+  ready: () => void,
 ): RoleContext<unknown, unknown> {
   const cells = control.unit(boot.unit)
   const stopping = (): boolean => control.stopping || cells.order !== STAY
-  const staysOpen = (): boolean => !control.stopping && cells.order !== CLOSE
+  const server = boot.within === undefined ? undefined : Control.open(boot.within)
+  const staysOpen = (): boolean =>
+    server === undefined ? cells.order !== CLOSE && !control.stopping : !server.stopping
   const listener = Listener.adopt(boot.listenerFd, boot.address, stopping, staysOpen)
   onWake?.(() => listener.onStop?.())
   const shared = boot.shared === undefined ? undefined : hydrate(boot.shared)
   let asked = false
+  const acceptedLast = (): void => {
+    if (boot.ownsDescriptors) listener.close()
+    else listener.release()
+    tell({ type: 'accepted last' })
+  }
   return {
     options: boot.options,
     shared,
@@ -131,16 +145,16 @@ function contextOf(
       for (const fd of demux.descriptors) cells.hold(fd)
       return demux
     },
+    threads: async (plan) => {
+      const { runThreads } = await import('./nest.js') // which threads have no use for
+      await runThreads(plan, { boot, listener, stopping, counters: cells.counters, ready, acceptedLast })
+    },
     more: (units) => tell({ type: 'more', units }),
     replace: () => {
       if (!asked) tell({ type: 'replace me' })
       asked = true
     },
-    acceptedLast: () => {
-      if (boot.ownsDescriptors) listener.close()
-      else listener.release()
-      tell({ type: 'accepted last' })
-    },
+    acceptedLast,
   }
 }
 

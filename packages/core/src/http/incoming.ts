@@ -2,6 +2,12 @@ import type { RequestBody } from './body.js'
 import { LightHeaders } from './fetch/index.js'
 import type { Head } from './head.js'
 
+/** What of a head outlasts its parsing. */
+export type RequestHead = Pick<
+  Head,
+  'method' | 'target' | 'host' | 'fields' | 'minor' | 'keepAlive' | 'expectContinue' | 'plainTarget'
+>
+
 /** A request as the machine hands it to the fetch side: strings taken from the head, everything else computed when asked. */
 export class Incoming {
   readonly method: string
@@ -16,19 +22,22 @@ export class Incoming {
   /** True once the app holds the signal that tells it of a client that leaves. */
   watched = false
   body: RequestBody | null = null
+  /** Called when the client has gone, for whoever passes the request on. */
+  onAbort: (() => void) | undefined
   /** The field section, its lines checked, as it came. */
-  readonly #fields: string
-  readonly #plain: boolean
+  readonly fields: string
+  /** True where the target needs no URL parser. */
+  readonly plainTarget: boolean
 
-  constructor(head: Head) {
+  constructor(head: RequestHead) {
     this.method = head.method
     this.target = head.target
     this.host = head.host
-    this.#fields = head.fields
+    this.fields = head.fields
     this.minor = head.minor
     this.keepAlive = head.keepAlive
     this.expectContinue = head.expectContinue
-    this.#plain = head.plainTarget
+    this.plainTarget = head.plainTarget
   }
 
   /** The absolute URL as the URL standard normalises it (RFC 9112 §3.3). */
@@ -37,12 +46,12 @@ export class Incoming {
     if (target.charCodeAt(0) !== SLASH && target !== '*') return absoluteUrl(target)!
     const origin = originOf(this.host)!
     if (target === '*') return `${origin}/`
-    if (this.#plain && !target.includes('/.') && !target.includes('/%2')) return origin + target // no dot segments
+    if (this.plainTarget && !target.includes('/.') && !target.includes('/%2')) return origin + target // no dot segments
     return new URL(origin + target).href
   }
 
   headers(): LightHeaders {
-    return LightHeaders.fromHead(this.#fields, 0)
+    return LightHeaders.fromHead(this.fields, 0)
   }
 
   onSignal(): void {

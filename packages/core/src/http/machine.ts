@@ -186,6 +186,11 @@ export class HttpMachine {
     return unparsed
   }
 
+  /** Moves what has come of a body to its reader, as {@link next} does, too. */
+  pump(): void {
+    if (this.#body !== undefined) this.#pump()
+  }
+
   /** Gives the next request whose head is whole, or undefined: see the contract above. */
   next(): Request | undefined {
     if (this.#body !== undefined) this.#pump()
@@ -244,7 +249,7 @@ export class HttpMachine {
 
   /** Answers with a status of the server's own and an explanation in plain text; the connection goes on if it may. */
   respondStatus(status: number): void {
-    this.respond(new LightResponse(`${status} ${reasonOf(status)}\n`, { status }))
+    this.respond(statusResponse(status))
   }
 
   /** Appends a chunk of the streamed body; false once the promised length is exceeded. */
@@ -519,6 +524,11 @@ export class HttpMachine {
     if (body !== undefined) body.fail(new Error(message))
     if (request !== undefined) abortRequest(request, new DOMException(message, 'AbortError'))
   }
+}
+
+/** A status of the server's own with an explanation in plain text. */
+export function statusResponse(status: number): Response {
+  return new LightResponse(`${status} ${reasonOf(status)}\n`, { status }) as Response
 }
 
 /** A whole head whose body has not come as far as the app wants it. */

@@ -60,24 +60,24 @@ export class BlockingThread {
   /**
    * Accepts connections until the server stops; blocks in accept(2). What waits by then is accepted at once, so that the
    * socket can be closed and no later client waits in vain (`acceptedLast`), and then given as well; also where the stop
-   * comes while the thread waits for a handler.
+   * comes while the thread waits for a handler. The sockets that it gives block, unless they are to be `nonblocking`.
    */
-  async *acceptedFrom(listener: Listener, acceptedLast: () => void): AsyncGenerator<number> {
+  async *acceptedFrom(listener: Listener, acceptedLast: () => void, nonblocking = false): AsyncGenerator<number> {
     let last: number[] | undefined
     const end = (): void => {
       if (last !== undefined || !listener.stopping) return
-      last = listener.takeLast(false)
+      last = listener.takeLast(nonblocking)
       acceptedLast()
     }
     listener.onStop = end
     while (!listener.stopping) {
       this.#service.rest()
-      const patience = this.#patience()
-      if (this.#isLate() || (patience !== FOREVER && pollOne(listener.fd, POLLIN, milliseconds(patience)) === 0)) {
-        await this.#breathe()
+      const patience = this.patience
+      if (this.isLate || (patience !== FOREVER && pollOne(listener.fd, POLLIN, milliseconds(patience)) === 0)) {
+        await this.breathe()
         continue
       }
-      const fd = listener.take(false)
+      const fd = listener.take(nonblocking)
       if (fd === STOPPED) break
       if (fd === EXHAUSTED) await new Promise((resolve) => setTimeout(resolve, EXHAUSTED_PAUSE_MS))
       this.#service.tick()
@@ -91,15 +91,15 @@ export class BlockingThread {
   async *takenFrom(queue: Source, shift?: Shift): AsyncGenerator<number> {
     const service = this.#service
     for (;;) {
-      if (this.#isLate()) await this.#breathe()
+      if (this.isLate) await this.breathe()
       service.rest()
       let item: number | string = queue.tryTake()
       if (item === 'empty') {
         shift?.ends(monotonicTime())
-        item = queue.take(this.#patience())
+        item = queue.take(this.patience)
       }
       if (item === 'closed' || item === 'dismissed') return
-      if (typeof item !== 'number') await this.#breathe()
+      if (typeof item !== 'number') await this.breathe()
       else {
         service.tick()
         shift?.begins(item, service.time)
@@ -128,7 +128,7 @@ export class BlockingThread {
       if (rival.stopping) return sends(fd, QUIET_MS)
       watched.set([fd, POLLIN, rival.fd, POLLIN, rival.stopFd ?? -1, POLLIN])
       this.#service.rest()
-      const ready = poll(watched, 3, milliseconds(Math.min(this.#patience(), connection.patience)))
+      const ready = poll(watched, 3, milliseconds(Math.min(this.patience, connection.patience)))
       this.#service.tick()
       if (ready > 0 && watched[1] >>> 16 !== 0) return true
       if (ready > 0 && !rival.stopping && watched[3] >>> 16 !== 0) {
@@ -138,14 +138,14 @@ export class BlockingThread {
         this.#service.tick()
       }
       if (connection.expired) return false
-      if (ready === 0) await this.#breathe()
+      if (ready === 0) await this.breathe()
     }
     return false
   }
 
   /** Lets what the app left behind, but for timers and I/O, come to its end before the thread does. */
   async finish(): Promise<void> {
-    if (this.#service.appRan) await this.#breathe()
+    if (this.#service.appRan) await this.breathe()
   }
 
   close(): void {
@@ -153,18 +153,19 @@ export class BlockingThread {
   }
 
   /** Milliseconds for which the thread may block. */
-  #patience(): number {
+  get patience(): number {
     const due = uvLoop()?.timeout() ?? -1
     const limit = this.#service.appRan ? QUIET_DEBT_MS : FOREVER
     return due < 0 ? limit : Math.min(due, limit)
   }
 
   /** True where the app has left work behind for so long that even a busy thread should breathe. */
-  #isLate(): boolean {
+  get isLate(): boolean {
     return this.#service.appRan && performance.now() - this.#lastTurn >= BUSY_DEBT_MS
   }
 
-  async #breathe(): Promise<void> {
+  /** Gives Node's event loop the turn that it is owed. */
+  async breathe(): Promise<void> {
     this.#service.appRan = false
     this.#turn ??= new Turn(false)
     this.#service.tick()

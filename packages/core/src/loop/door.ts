@@ -25,15 +25,26 @@ export class Door {
   /** Connections whose descriptors cannot be watched, oldest first. */
   readonly #held: number[] = []
   #isShut = false
-  #pausedUntil = 0
+  /** When the pause is over, on the clock of Date.now(); 0: there is none. */
+  readonly #pausedUntil: Float64Array
   #hasSaidWhy = false
 
-  /** Starts watching; `enter` gets each accepted descriptor, non-blocking. */
-  constructor(listener: Listener, demux: Admitter, service: Service, enter: (fd: number) => void) {
+  /**
+   * Starts watching; `enter` gets each accepted descriptor, non-blocking. Threads that take turns at one demultiplexer have a
+   * door each, and share the cell `pausedUntil`, so that whoever has the turn ends a pause.
+   */
+  constructor(
+    listener: Listener,
+    demux: Admitter,
+    service: Service,
+    enter: (fd: number) => void,
+    pausedUntil: Float64Array = new Float64Array(1),
+  ) {
     this.#listener = listener
     this.#demux = demux
     this.#service = service
     this.#enter = enter
+    this.#pausedUntil = pausedUntil
     demux.add(listener.fd, READABLE)
   }
 
@@ -51,10 +62,10 @@ export class Door {
 
   /** Milliseconds for which the demultiplexer may wait, -1 for any; looks again when a pause is over. */
   timeout(other: number): number {
-    if (this.#pausedUntil === 0) return other
-    const left = this.#held.length > 0 ? this.#letIn() : this.#pausedUntil - Date.now()
+    if (this.#pausedUntil[0] === 0) return other
+    const left = this.#held.length > 0 ? this.#letIn() : this.#pausedUntil[0] - Date.now()
     if (left > 0) return other < 0 ? left : Math.min(left, other)
-    this.#pausedUntil = 0
+    this.#pausedUntil[0] = 0
     if (!this.#isShut) this.#demux.modify(this.#listener.fd, READABLE)
     return other
   }
@@ -64,7 +75,7 @@ export class Door {
     this.#demux.remove(this.#listener.fd)
     this.#isShut = true
     for (const fd of this.#listener.takeLast(true)) this.#admit(fd)
-    if (this.#held.length === 0) this.#pausedUntil = 0
+    if (this.#held.length === 0) this.#pausedUntil[0] = 0
   }
 
   /** Closes what is held: the stop is forced. */
@@ -117,8 +128,8 @@ export class Door {
 
   #pause(why: string): void {
     const { counters, log } = this.#service
-    if (this.#pausedUntil === 0) counters[PAUSES]++
-    this.#pausedUntil = Date.now() + EXHAUSTED_PAUSE_MS
+    if (this.#pausedUntil[0] === 0) counters[PAUSES]++
+    this.#pausedUntil[0] = Date.now() + EXHAUSTED_PAUSE_MS
     if (!this.#isShut) this.#demux.modify(this.#listener.fd, 0)
     if (!this.#hasSaidWhy) log(`accepting pauses whenever ${why}: who comes then waits in the backlog (told once)`)
     this.#hasSaidWhy = true

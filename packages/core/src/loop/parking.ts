@@ -46,7 +46,7 @@ export function openLot(): number {
 export class Lot {
   readonly #service: Service
   readonly #demux: EpollDemultiplexer
-  readonly #piece = Buffer.allocUnsafeSlow(PIECE)
+  #piece: Buffer | undefined
   #registered = 0
 
   constructor(epfd: number, service: Service) {
@@ -82,7 +82,8 @@ export class Lot {
     const { counters, now } = this.#service
     let { unsent, since } = left
     while (unsent > 0) {
-      const length = Math.min(unsent, this.#piece.length)
+      this.#piece ??= Buffer.allocUnsafeSlow(PIECE)
+      const length = Math.min(unsent, PIECE)
       Block.at(left.address, left.size).read(left.size - unsent, this.#piece, 0, length)
       const n = send(fd, this.#piece, 0, length)
       if (n === -EINTR) continue
@@ -142,6 +143,11 @@ export class Attendant {
     this.#add(fd)
   }
 
+  /** Has it look at the time from now on: others have accepted connections, and left them to be parked. */
+  expect(): void {
+    this.#parked = true
+  }
+
   /** Hands the batch to the workers; blocks while the queue is full. */
   hand(): void {
     if (this.#count === 0) return
@@ -164,24 +170,26 @@ export class Attendant {
     if (!draining && ((now - this.#sweepAt) | 0) < 0) return this.#parked
     this.#sweepAt = (now + SWEEP_MS) | 0
     for (const fd of table.overdue(now)) this.ready(fd)
-    if (draining) for (const fd of table.ownedBy(PARKED)) if (isQuiet(table.left(fd), now)) this.#end(fd)
+    if (draining) endQuiet(this.#service)
     this.hand()
     this.#parked = table.size > 0
     return this.#parked
-  }
-
-  #end(fd: number): void {
-    const { table, owner, counters } = this.#service
-    if (!table.reclaim(fd, owner)) return
-    counters[CLOSED_COUNT]++
-    table.leave(fd)
-    close(fd)
   }
 
   #add(fd: number): void {
     this.#parked = true
     this.#batch[this.#count++] = fd
     if (this.#count === this.#batch.length) this.hand()
+  }
+}
+
+/** Closes the parked connections on which nothing is under way: what a drain does now and then. Any thread. */
+export function endQuiet({ table, owner, counters, now }: Service): void {
+  for (const fd of table.ownedBy(PARKED)) {
+    if (!isQuiet(table.left(fd), now) || !table.reclaim(fd, owner)) continue
+    counters[CLOSED_COUNT]++
+    table.leave(fd)
+    close(fd)
   }
 }
 

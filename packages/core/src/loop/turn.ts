@@ -4,11 +4,11 @@
  *
  * Two ways back that suggest themselves fail. After setImmediate libuv reports for as long as we are inside its callback
  * that it has something to do, so nobody could tell whether it has. A MessagePort hands over up to 1,000 messages before it
- * lets libuv go on. Hence a byte through a socketpair, read by libuv in its poll phase.
+ * lets libuv go on. Hence a byte through a pipe, read by libuv in its poll phase.
  */
 
 import { Socket } from 'node:net'
-import { send, socketpair } from '../posix/index.js'
+import { pipe2, write } from '../posix/index.js'
 
 const BYTE = new Uint8Array(1)
 
@@ -26,14 +26,14 @@ export class Turn {
   /** @param keepsAlive whether libuv counts as alive between turns; without, its own timers alone (V8 has some) do not tell. */
   constructor(keepsAlive: boolean) {
     this.#keepsAlive = keepsAlive
-    const [ours, theirs] = socketpair({ nonblocking: true })
+    const [theirs, ours] = pipe2({ nonblocking: true })
     this.#signal = ours
     this.#signaller = new Socket({ fd: ours, readable: false, writable: true }).on('error', () => {}).unref()
     const callback = (): boolean => {
       this.#resume()
       return true
     }
-    const options = { fd: theirs, readable: true, onread: { buffer: new Uint8Array(16), callback } }
+    const options = { fd: theirs, readable: true, writable: false, onread: { buffer: new Uint8Array(16), callback } }
     this.#socket = new Socket(options as ConstructorParameters<typeof Socket>[0]).on('error', () => {}).resume()
     if (!keepsAlive) this.#socket.unref()
   }
@@ -43,7 +43,7 @@ export class Turn {
     if (!this.#keepsAlive) this.#socket.ref()
     await new Promise<void>((resolve) => {
       this.#resume = resolve
-      send(this.#signal, BYTE, 0, 1)
+      write(this.#signal, BYTE, 0, 1)
     })
     if (!this.#keepsAlive) this.#socket.unref()
     this.last = performance.now()

@@ -96,8 +96,12 @@ export class WorkloadRow implements Shift {
 
   /** A connection was taken, whose row in the table says since when it had waited. */
   begins(fd: number, time: number): void {
+    this.takes(this.#table.queuedFor(fd, time), time)
+  }
+
+  /** Something was taken that had waited for so many ms. */
+  takes(waited: number, time: number): void {
     const cells = this.#cells
-    const waited = this.#table.queuedFor(fd, time)
     if (cells[BUSY_SINCE] === 0) cells[BUSY_SINCE] = time
     cells[TAKEN]++
     cells[WAITED] += waited

@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { type Counts, type FetchApp, sumOf } from '../connection/index.js'
 import {
   appUrl,
-  type BoundPopulation,
+  bindPopulation,
   Control,
   type Role,
   type RolePlan,
@@ -157,17 +157,21 @@ function assemble<Options extends object, Shared>(
 ): Assembly<Shared> {
   const declared = Object.entries(definition.roles as Roles)
   const blocking = declared.some(([, role]) => role.blocking && role.accepts !== false)
-  const reusePort = declared.some(([, role]) => role.ownSocket)
   const made: (() => void)[] = []
   try {
-    const sockets = new Sockets({ address, backlog: options.backlog, nonblocking: !blocking, reusePort })
+    const plans = declared.map(([name, role]) => ({ name, role, ...placeOf(role, options, appAt === undefined) }))
+    const hasOwn = (role: Role<unknown, unknown>): boolean =>
+      (role.ownSocket ?? false) !== false && address.family !== 'unix'
+    const reusePort = plans.some(({ role, count }) => count > 0 && hasOwn(role))
+    const sockets = Sockets.listen({ address, backlog: options.backlog, nonblocking: !blocking, reusePort })
     made.push(() => sockets.closeAll())
     const shared = definition.shared?.(options) as Shared
     made.push(() => definition.dispose?.(shared))
     const table = ConnectionTable.create()
-    const plans = declared.map(([name, role]) => ({ name, role, ...placeOf(role, options, appAt === undefined) }))
     const children = declared.reduce((sum, [, role]) => sum + (role.children?.(options) ?? 0), 0)
-    const isForked = plans.some(({ place }) => place === 'process')
+    const isForked = plans.some(
+      ({ place, count, resizable }) => place === 'process' && (count > 0 || resizable !== undefined),
+    )
     const control = Control.create(slotsFor(plans), isForked, children)
     made.push(() => control.close())
     const roles = plans.map(
@@ -175,10 +179,10 @@ function assemble<Options extends object, Shared>(
         place,
         count,
         resizable,
-        population: populationOf(role, shared),
+        population: bindPopulation(role, shared),
         accepts: role.accepts !== false,
         blocks: role.accepts !== false && blocking,
-        ownSocket: role.ownSocket ?? false,
+        ownSocket: hasOwn(role),
         heartbeat: role.heartbeat?.(options) ?? 0,
         flags: role.flags ?? [],
         children: role.children === undefined ? undefined : control.children,
@@ -219,15 +223,6 @@ function placeOf(
   return { place, count, resizable }
 }
 
-function populationOf({ population }: Role<unknown, unknown>, shared: unknown): BoundPopulation | undefined {
-  if (population === undefined) return undefined
-  return {
-    admit: () => population.admit?.(shared),
-    dismiss: () => population.dismiss(shared),
-    forget: (index) => population.forget?.(shared, index),
-  }
-}
-
 /** Tells whether every unit that these options ask for can run on the calling thread. */
 export function runsOnCaller(roles: Roles, options: unknown): boolean {
   return Object.values(roles).every((role) => {
@@ -252,7 +247,7 @@ function checkApp(model: string, app: unknown, fetch: unknown, takesFunction: bo
 }
 
 function checkPath(model: string, roles: Roles): void {
-  if (!Object.values(roles).some(({ ownSocket }) => ownSocket)) return
+  if (!Object.values(roles).some(({ ownSocket }) => ownSocket === true)) return
   throw new OptionError(
     `option 'path' cannot be used: ${model} opens a socket for each process on one address, which SO_REUSEPORT allows for ` +
       'ports alone',

@@ -79,6 +79,23 @@ describe('a door', () => {
     expect([service.counters[PAUSES], said]).toEqual([1, [expect.stringContaining('no descriptor is left')]])
   })
 
+  it('ends a pause that another door of the same demultiplexer has begun, where they share the cell that tells', () => {
+    const pausedUntil = new Float64Array(1)
+    const enter = (fd: number): void => void entered.push(keep(fd))
+    const [one, other] = [1, 2].map(() => new Door(listener, demux, service, enter, pausedUntil))
+    clients(1)
+    const now = vi.spyOn(Date, 'now').mockReturnValue(1e12)
+    const take = vi.spyOn(listener, 'take').mockReturnValue(EXHAUSTED)
+    expect(demux.wait(-1)).toBe(1)
+    one.takes(listener.fd)
+    take.mockRestore()
+    expect([demux.wait(0), other.timeout(-1)]).toEqual([0, EXHAUSTED_PAUSE_MS])
+    now.mockReturnValue(1e12 + EXHAUSTED_PAUSE_MS)
+    expect([other.timeout(-1), demux.wait(0)]).toEqual([-1, 1])
+    other.takes(listener.fd)
+    expect(entered).toHaveLength(1)
+  })
+
   it('takes until EAGAIN where edges are told, and asks to be told of what it leaves to the next turn', () => {
     const edge = new EpollDemultiplexer({ trigger: 'edge' })
     onTestFinished(() => edge.close())

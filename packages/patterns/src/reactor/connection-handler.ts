@@ -18,21 +18,22 @@ export class ConnectionHandler extends EventHandler {
     this.connection = connection
     this.#reactor = reactor
     this.#connections = connections
-    connection.onProgress = () => this.#heed(connection.waiting)
+    connection.onProgress = () => this.heed(connection.waiting)
     reactor.registerHandler(this, EventType.input)
   }
 
   /** Reads what came, has it handled, and writes the answers as far as the socket takes them. */
   override handleInput(): void {
-    this.#heed(this.connection.advance())
+    this.heed(this.connection.advance())
   }
 
   /** Writes on, and then goes on as {@link handleInput} does. */
   override handleOutput(): void {
-    this.#heed(this.connection.advance())
+    this.heed(this.connection.advance())
   }
 
-  #heed(waiting: Waiting): void {
+  /** Has the reactor wait for what the connection waits for now. */
+  protected heed(waiting: Waiting): void {
     const { connection } = this
     if (waiting === CLOSED) this.#connections.forget(connection)
     else if (waiting !== connection.registered) this.#reactor.changeTypes(this, (connection.registered = waiting))

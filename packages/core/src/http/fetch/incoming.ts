@@ -25,4 +25,6 @@ export interface Incoming {
   headers(): LightHeaders
   /** Tells that the app holds the signal: the machine should now notice a client that leaves. Called at most once. */
   onSignal?(): void
+  /** Called once the client has gone, before the app's signal fires; set by whoever passes the request on. */
+  readonly onAbort?: (() => void) | undefined
 }

@@ -8,6 +8,14 @@ export { installFetchGlobals } from './globals.js'
 export { LightHeaders, raw } from './headers.js'
 export type { Incoming, RequestBodySource } from './incoming.js'
 export { realFetch, realHeaders, realRequest, realResponse } from './real.js'
-export { abortRequest, LightRequest, requestFrom, toRealRequest } from './request.js'
+export { abortRequest, incomingOf, LightRequest, requestFrom, toRealRequest } from './request.js'
 export { LightResponse } from './response.js'
-export { bodySizeOf, flatHeadersOf, isResponse, statusOf, statusTextOf, takeBody } from './response-parts.js'
+export {
+  bodySizeOf,
+  flatHeadersOf,
+  isResponse,
+  responseFrom,
+  statusOf,
+  statusTextOf,
+  takeBody,
+} from './response-parts.js'

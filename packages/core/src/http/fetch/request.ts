@@ -17,6 +17,7 @@ let inside: {
   readonly owns: (value: object) => value is LightRequest
   readonly abort: (request: LightRequest, reason: unknown) => void
   readonly real: (request: LightRequest) => Request | null
+  readonly incoming: (request: LightRequest) => Incoming | null
   readonly toReal: (request: LightRequest, withBody: boolean, dropped?: ReadonlySet<string>) => Request
 }
 
@@ -187,11 +188,13 @@ export class LightRequest implements Request {
     inside = {
       owns: (value): value is LightRequest => #real in value,
       real: (request) => request.#real,
+      incoming: (request) => request.#incoming,
       toReal: LightRequest.#toReal,
       abort: (request, reason) => {
         if (request.#aborted || request.#incoming === null) return
         request.#aborted = true
         request.#reason = reason
+        request.#incoming.onAbort?.()
         request.#controller?.abort(reason)
       },
     }
@@ -211,6 +214,11 @@ function sourceOf(incoming: Incoming): RequestBodySource | null {
 /** Makes a light request of one that the HTTP machine has parsed. */
 export function requestFrom(incoming: Incoming): Request {
   return new LightRequest(FROM_MACHINE as never, incoming as never)
+}
+
+/** Gives what the HTTP machine had made a light request of; null where it made none. */
+export function incomingOf(request: Request): Incoming | null {
+  return inside.owns(request) ? inside.incoming(request) : null
 }
 
 /**

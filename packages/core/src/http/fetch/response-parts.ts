@@ -1,6 +1,6 @@
 /** What the response writer takes out of a response, whichever class it is of. Apps cannot reach these functions. */
 
-import { unusable } from './body.js'
+import { type Payload, unusable } from './body.js'
 import { raw } from './headers.js'
 import { realResponse } from './real.js'
 import { inside } from './response.js'
@@ -8,6 +8,14 @@ import { inside } from './response.js'
 /** Tells whether a handler gave a response, of whichever class. */
 export function isResponse(value: unknown): value is Response {
   return typeof value === 'object' && value !== null && (inside.owns(value) || value instanceof realResponse())
+}
+
+/**
+ * Makes a response of parts that were taken out of another, on another thread perhaps, and so were checked: nothing is copied.
+ * Lower-case names and values alternate in `flat`.
+ */
+export function responseFrom(status: number, statusText: string, flat: readonly string[], payload: Payload): Response {
+  return inside.make(status, statusText, flat, payload)
 }
 
 /** Gives the status of any response, light, real or a subclass; 0 for a network error. */

@@ -32,6 +32,7 @@ type Init = Readonly<Record<'status' | 'statusText' | 'headers', unknown>>
 /** Doors to the private state, set by the class itself and used by response-parts.ts alone. */
 export let inside: {
   readonly owns: (value: object) => value is LightResponse
+  readonly make: (status: number, statusText: string, flat: readonly string[], payload: body.Payload) => LightResponse
   readonly status: (response: LightResponse) => number
   readonly statusText: (response: LightResponse) => string
   readonly flat: (response: LightResponse) => readonly string[]
@@ -216,6 +217,14 @@ export class LightResponse implements Response {
   static {
     inside = {
       owns: (value): value is LightResponse => #payload in value,
+      make: (status, statusText, flat, payload) => {
+        const response = new LightResponse()
+        response.#status = status
+        response.#statusText = statusText
+        response.#flat = flat
+        response.#payload = payload
+        return response
+      },
       status: (response) => response.#status,
       statusText: (response) => response.#statusText,
       flat: (response) => (response.#headers === null ? response.#flat : raw(response.#headers)),
