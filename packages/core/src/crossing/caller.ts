@@ -113,9 +113,10 @@ export class Caller implements FetchApp {
     return this.#service.pending - this.#unanswered + this.#bodies
   }
 
-  /** Takes what came back, and sends what waited for room. */
-  receive(): void {
-    while (this.#crossing.collect(this.#number, this.#reply)) this.#take(this.#reply)
+  /** Takes what came back, and sends what waited for room; tells whether anything came. */
+  receive(): boolean {
+    let any = false
+    for (; this.#crossing.collect(this.#number, this.#reply); any = true) this.#take(this.#reply)
     while (this.#unsent.length > 0) {
       const { answerer, record } = this.#unsent[0]
       if (this.#crossing.send(answerer, record) === 'full') break
@@ -124,6 +125,7 @@ export class Caller implements FetchApp {
     let crossed = 0
     while (crossed < this.#waiting.length && this.#cross(this.#waiting[crossed])) crossed++
     if (crossed > 0) this.#waiting = this.#waiting.slice(crossed)
+    return any
   }
 
   /**

@@ -54,9 +54,8 @@ export class Parser {
    * there was any.
    */
   takes(): boolean {
-    this.#caller.receive()
-    const isDrained = this.#takeDrained()
-    if (this.#caller.isFull || !this.#shared.parse[this.#index].take(this.#sheet)) return isDrained
+    const any = this.#caller.receive() || this.#takeDrained()
+    if (this.#caller.isFull || !this.#shared.parse[this.#index].take(this.#sheet)) return any
     this.#service.tick()
     const { words, bytes } = this.#sheet
     const fd = words[ID]
