@@ -131,6 +131,11 @@ test('half-sync-async: requests cross to another thread, and responses back', as
   expect(output).toMatch(/^thread 0 heard: request 1 on thread ([1-9]\d*), request 2 on thread \1\n$/)
 })
 
+test('pipeline: the stage whose queue fills is the bottleneck', async () => {
+  const output = await finish(process.execPath, ['examples/pipeline.mjs'])
+  expect(output).toBe('the bottleneck is handle: 1 of 1 threads busy, 10 requests or more wait\n')
+})
+
 function fileOf(name: string): string {
   return `examples/io-models/${name}.mjs`
 }

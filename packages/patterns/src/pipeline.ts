@@ -101,7 +101,7 @@ export const pipeline: Model<PipelineOptions> = defineModel<PipelineOptions, Pip
   statistics: reportOf,
   roles: {
     read: onThread(
-      { count: ({ read }) => read, handles: false },
+      { count: ({ read }) => read, numbered: true, handles: false },
       ({ listener, shared, service, stop, owned, index, acceptedLast }) => {
         const demux = owned(new EpollDemultiplexer())
         const { bell, wakeup } = shared.read[index]
@@ -112,7 +112,7 @@ export const pipeline: Model<PipelineOptions> = defineModel<PipelineOptions, Pip
         demux.add(stop.fd, READABLE)
         demux.add(wakeup!.fd, READABLE)
         while ((door.isOpen || reader.size > 0) && !stop.forced) {
-          load.ends(service.time)
+          load.ends()
           bell.lieDown()
           reader.resume()
           const ready = demux.wait(door.timeout(-1))
@@ -139,7 +139,14 @@ export const pipeline: Model<PipelineOptions> = defineModel<PipelineOptions, Pip
     ),
 
     parse: onThread(
-      { count: ({ parse }) => parse, handles: false, accepts: false, readsAhead: true, gather: GATHER_BYTES },
+      {
+        count: ({ parse }) => parse,
+        numbered: true,
+        handles: false,
+        accepts: false,
+        readsAhead: true,
+        gather: GATHER_BYTES,
+      },
       async ({ options, shared, service, stop, index, more }) => {
         const load = shared.workloads.parse.row(index, service.table)
         const parser = new Parser(shared, index, service, load)
@@ -150,7 +157,7 @@ export const pipeline: Model<PipelineOptions> = defineModel<PipelineOptions, Pip
         while (!stop.forced && (connections.size > 0 || isAtWork(shared, READERS) || !parser.isIdle)) {
           if (parser.takes()) await parser.settle()
           else {
-            load.ends(service.time)
+            load.ends()
             if (parser.liesDown()) bell.sleep(soonest(connections.timeout, scaler.timeout))
             bell.rise()
             service.tick()
@@ -194,7 +201,7 @@ export const pipeline: Model<PipelineOptions> = defineModel<PipelineOptions, Pip
     ),
 
     write: onThread(
-      { count: ({ write }) => write, handles: false, accepts: false },
+      { count: ({ write }) => write, numbered: true, handles: false, accepts: false },
       ({ shared, service, stop, owned, index }) => {
         const demux = owned(new EpollDemultiplexer())
         const lane = shared.write[index]
@@ -206,7 +213,7 @@ export const pipeline: Model<PipelineOptions> = defineModel<PipelineOptions, Pip
         while (!stop.forced && (writer.size > 0 || isAtWork(shared, PARSERS) || !lane.isEmpty)) {
           let isEmpty = false
           for (let taken = 0; !isEmpty && taken < BURST; taken++) isEmpty = !writer.takes()
-          if (isEmpty) load.ends(service.time)
+          if (isEmpty) load.ends()
           if (isEmpty) bell.lieDown(writer.size > 0) // in the demultiplexer while clients are to take something
           if (writer.size > 0) watch(isEmpty && lane.isEmpty ? writer.timeout : 0)
           else if (isEmpty && lane.isEmpty && isAtWork(shared, PARSERS)) bell.sleep(Number.POSITIVE_INFINITY)

@@ -175,6 +175,7 @@ function assemble<Options extends object, Shared>(
         place,
         count,
         resizable,
+        numbered: role.numbered ?? false,
         population: populationOf(role, shared),
         accepts: role.accepts !== false,
         blocks: role.accepts !== false && blocking,
