@@ -17,13 +17,13 @@ writeFileSync(
 
 const server = await serve({ app, handle: 1 })
 const requests = Array.from({ length: 20 }, () => fetch(server.url))
-let deepest
-do {
-  await setTimeout(1)
+const deepest = () => {
+  /** @type {[string, any][]} */
   const stages = Object.entries(server.stats().parts)
-  deepest = stages.reduce((a, b) => (b[1].depth > a[1].depth ? b : a))
-} while (deepest[1].depth < 10)
-const [name, { threads, busy }] = deepest
+  return stages.reduce((a, b) => (b[1].depth > a[1].depth ? b : a))
+}
+while (deepest()[1].depth < 10) await setTimeout(1)
+const [name, { threads, busy }] = deepest()
 console.log(`the bottleneck is ${name}: ${busy} of ${threads} threads busy, 10 requests or more wait`)
 await Promise.all(requests)
 await server.close()
