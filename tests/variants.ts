@@ -20,4 +20,5 @@ export const variants: readonly Variant[] = [
   { model: 'hybrid', set: { combination: 'epoll+coroutine' } },
   { model: 'coroutine', set: { demultiplexer: 'poll' } },
   { model: 'fiber', set: { demultiplexer: 'kqueue' } },
+  { model: 'pipeline', set: { read: 2, parse: 2, handle: 2, waiting: 1 } },
 ]

@@ -29,7 +29,6 @@ import {
   EpollDemultiplexer,
   integer,
   type Model,
-  NestedLibuv,
   onThread,
   READABLE,
   type Waiting,
@@ -85,7 +84,6 @@ export const halfSyncAsync: Model<HalfSyncAsyncOptions> = defineModel<HalfSyncAs
       async ({ listener, shared: { crossing }, service, stop, owned, acceptedLast }) => {
         const demux = owned(new EpollDemultiplexer())
         const connections = new ConnectionSet(service, (fd) => demux.closed(fd))
-        const libuv = new NestedLibuv(demux)
         const door = new Door(listener, demux, service, enter)
         const wakeup = crossing.wakeupOf(0)
         const caller = new Caller(crossing, 0, service) // what a connection takes for the app
@@ -94,7 +92,7 @@ export const halfSyncAsync: Model<HalfSyncAsyncOptions> = defineModel<HalfSyncAs
         demux.add(stop.fd, READABLE)
         demux.add(wakeup.fd, READABLE)
         while (door.isOpen || connections.size > 0) {
-          const ready = demux.wait(caller.lieDown(libuv.timeout(caller, door.timeout(connections.timeout))))
+          const ready = demux.wait(caller.lieDown(door.timeout(connections.timeout)))
           caller.rise()
           service.tick()
           for (let i = 0; i < ready; i++) {
@@ -103,16 +101,15 @@ export const halfSyncAsync: Model<HalfSyncAsyncOptions> = defineModel<HalfSyncAs
             if (connection !== undefined) advance(connection)
             else if (fd === wakeup.fd) wakeup.drain()
             else if (fd === stop.fd) drain()
-            else door.takes(fd) || libuv.takes(fd)
+            else door.takes(fd)
           }
           caller.receive() // calls onProgress of those whose answers came
           if (!caller.isFull) for (const connection of unread) readOn(connection)
           if (stop.forced) abandon()
           connections.sweep()
-          await libuv.breathe(caller, ready)
+          await caller.settle()
         }
         crossing.close()
-        libuv.close()
         demux.close()
 
         function enter(fd: number): void {
