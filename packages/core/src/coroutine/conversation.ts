@@ -14,7 +14,7 @@
  * Owner thread only.
  */
 
-import { CLOSED, type Connection, clientGone, WRITABLE } from '../connection/index.js'
+import { CLOSED, type Connection, clientGone, type FetchApp, WRITABLE } from '../connection/index.js'
 import { settled } from './operations.js'
 import type { Coroutine } from './scheduler.js'
 import type { Steps, Suspension, Task } from './suspension.js'
@@ -154,6 +154,11 @@ export class Conversation implements Suspension {
     this.#watch(this.connection)
     return this.connection.waiting
   }
+}
+
+/** Types a generator as a fetch handler, for `serve({ fetch: handler(function* (request) { … }) })`. */
+export function handler(steps: (request: Request) => Steps<Response>): FetchApp['fetch'] {
+  return steps as unknown as FetchApp['fetch']
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

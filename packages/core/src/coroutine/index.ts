@@ -1,5 +1,5 @@
 /** The coroutine floor: control flow that waits without blocking its thread, and HTTP as such control flow. */
-export { Conversation, type Watch } from './conversation.js'
+export { Conversation, handler, type Watch } from './conversation.js'
 export { drive } from './drive.js'
 export { CancelledError, DeadlockError, TimeoutError } from './errors.js'
 export { current, pause, settled, sleep, within } from './operations.js'

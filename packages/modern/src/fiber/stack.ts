@@ -115,8 +115,10 @@ export class Stack<T> implements Steps<T> {
     return true
   }
 
+  /** A fiber that fails because another did names that one. */
   #panic(error: unknown): unknown {
-    return error instanceof CancelledError ? error : new FiberPanic(this.#name, error)
+    if (error instanceof CancelledError || error instanceof FiberPanic) return error
+    return new FiberPanic(this.#name, error)
   }
 }
 
