@@ -80,6 +80,23 @@ test('a coroutine whose client leaves while its handler works is done', async ()
   expect(statesOf(server)).toEqual({ ...NONE, done: 1 })
 })
 
+test('its coroutines end with their thread, and the states tell it', async () => {
+  const server = await findModel('coroutine')!.serve({
+    app: new URL('../apps/app.mjs', import.meta.url),
+    log: () => {},
+  })
+  onTestFinished(() => server.close())
+  const at = { address: { port: Number(new URL(server.url).port), host: '127.0.0.1' } }
+  const clients = await connectMany(4, at)
+  for (const client of clients) expect((await client.ask('/hello')).status).toBe(200)
+  clients[0].send(request('/exit'))
+  for (const client of clients) await client.closed()
+  const other = await connect(at)
+  expect((await other.ask('/hello')).status).toBe(200)
+  await eventually('only the new one is left', () => statesOf(server).reading === 1)
+  expect(statesOf(server)).toEqual({ ...NONE, reading: 1, done: 4 })
+})
+
 test('a handler may be a generator, and wait as the coroutine does', async () => {
   const server = await startForTest('coroutine', { app: 'fibers.mjs' })
   const clients = await connectMany(100, server)

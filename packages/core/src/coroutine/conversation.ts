@@ -15,6 +15,7 @@
  */
 
 import { CLOSED, type Connection, clientGone, type FetchApp, WRITABLE } from '../connection/index.js'
+import { CancelledError } from './errors.js'
 import { settled } from './operations.js'
 import type { Coroutine } from './scheduler.js'
 import type { Steps, Suspension, Task } from './suspension.js'
@@ -67,7 +68,7 @@ export class Conversation implements Suspension {
         connection.begin()
       }
     } catch (error) {
-      if (this.coroutine?.isCancelled) throw error
+      if (this.#isCancellation(error)) throw error
       connection.begin()
       return connection.failure(error)
     }
@@ -133,7 +134,7 @@ export class Conversation implements Suspension {
         else connection.write(value)
       }
     } catch (reason) {
-      if (this.coroutine?.isCancelled) throw reason
+      if (this.#isCancellation(reason)) throw reason
       connection.begin()
       error = reason
     } finally {
@@ -146,6 +147,11 @@ export class Conversation implements Suspension {
   #attend(): void {
     this.connection.take()
     if (this.#rest() === CLOSED) this.gone()
+  }
+
+  /** A handler may fail of another's cancellation, or be cancelled and fail of something else. */
+  #isCancellation(error: unknown): boolean {
+    return error instanceof CancelledError && this.coroutine?.isCancelled === true
   }
 
   /** Leaves the connection alone until something happens to it. */
