@@ -92,7 +92,7 @@ export class Conversation implements Suspension {
   /** Closes the connection if it is open still. */
   end(): void {
     this.connection.close()
-    this.#watch(this.connection)
+    this.#rest() // what an error may have left in the thread's output is nobody's
   }
 
   /** The descriptor is ready for what the connection waits for. */
