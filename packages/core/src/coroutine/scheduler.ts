@@ -16,7 +16,7 @@
  */
 
 import { type Timer, TimerHeap } from '../loop/index.js'
-import { CancelledError } from './errors.js'
+import { CancelledError, named } from './errors.js'
 import { RunQueue } from './run-queue.js'
 import { Operation, type Steps, type Suspension, type Task, type TaskHost, type TaskLedger } from './suspension.js'
 
@@ -40,7 +40,7 @@ export interface Coroutine<T> {
   readonly isCancelled: boolean
   /** Has the `yield` at which it waits, or will wait next, throw CancelledError; false where it is done or was cancelled before. */
   cancel(): boolean
-  /** The same with another error; false where it is done, or another interruption is on its way. */
+  /** The same with another error; false where it is done. Interruptions come one after another. */
   interrupt(error: unknown): boolean
   /** Takes an interruption back that has not been thrown yet. */
   uninterrupt(error: unknown): void
@@ -89,8 +89,8 @@ class Strand<T> implements Coroutine<T>, Task {
   /** What it is resumed with; in the end, what it returned or threw. */
   value: unknown
   suspension: Suspension | undefined
-  /** What it is to throw where it waits next. */
-  interruption: unknown
+  /** What it is to throw where it waits next, and next but one. */
+  interruptions: unknown[] | undefined
   isCancelled = false
   joiners: Join<T>[] | undefined
   // all that are alive, in a ring
@@ -124,18 +124,19 @@ class Strand<T> implements Coroutine<T>, Task {
   cancel(): boolean {
     if (this.phase === DONE || this.isCancelled) return false
     this.isCancelled = true
-    this.#cut(new CancelledError(`the coroutine '${this.name}' was cancelled`))
+    this.#cut(new CancelledError(`${named('coroutine', this.name)} was cancelled`))
     return true
   }
 
   interrupt(error: unknown): boolean {
-    if (this.phase === DONE || this.interruption !== undefined) return false
+    if (this.phase === DONE) return false
     this.#cut(error)
     return true
   }
 
   uninterrupt(error: unknown): void {
-    if (this.interruption === error) this.interruption = undefined
+    const left = this.interruptions?.filter((each) => each !== error)
+    this.interruptions = left?.length === 0 ? undefined : left
   }
 
   join(): Join<T> {
@@ -158,19 +159,20 @@ class Strand<T> implements Coroutine<T>, Task {
 
   /** Has it throw now if it waits or has not begun, and else where it waits next. */
   #cut(error: unknown): void {
-    this.interruption = error
-    if (this.phase === NEW) this.obey()
-    if (this.phase !== SUSPENDED) return
-    this.suspension!.abandon(this)
-    this.interruption = undefined
-    this.fail(error)
+    if (this.phase === SUSPENDED) {
+      this.suspension!.abandon(this)
+      return this.fail(error)
+    }
+    this.interruptions = [...(this.interruptions ?? []), error]
+    if (this.phase === NEW && !this.throws) this.obey()
   }
 
-  /** Makes the interruption what it is resumed with. */
+  /** Makes the first interruption what it is resumed with. */
   obey(): void {
+    const [error, ...left] = this.interruptions!
     this.throws = true
-    this.value = this.interruption
-    this.interruption = undefined
+    this.value = error
+    this.interruptions = left.length === 0 ? undefined : left
   }
 }
 
@@ -184,7 +186,7 @@ class Join<T> extends Operation<T> {
   }
 
   get what(): string {
-    return `for the end of '${this.#strand.name}'`
+    return `for the end of ${named('coroutine', this.#strand.name)}`
   }
 
   suspend(task: Task): void {
@@ -349,7 +351,7 @@ export class Scheduler implements TaskHost {
         return false
       }
       const suspension = result.value
-      if (strand.interruption !== undefined) {
+      if (strand.interruptions !== undefined) {
         strand.obey()
         strand.phase = PROMPT
       } else if (suspension === undefined) {
