@@ -12,5 +12,5 @@ export {
 export { type Ledger, NestedLibuv, type Watcher } from './libuv.js'
 export { Mailbox, type Task } from './mailbox.js'
 export { Attendant, Lot, openLot } from './parking.js'
-export type { Timer } from './timer-heap.js'
+export { type Timer, TimerHeap } from './timer-heap.js'
 export { Workload, WorkloadRow, type WorkloadStatistics } from './workload.js'
