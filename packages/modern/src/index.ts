@@ -1,2 +1,2 @@
 /** Servers of user-space concurrency, and the libraries that they are built on. */
-export {}
+export { type ActorOptions, actor } from './actor.js'

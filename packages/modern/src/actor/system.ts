@@ -208,6 +208,16 @@ export class ActorSystem {
 
   // a loop of one's own -----------------------------------------------------------------------------------------------
 
+  /** True where something has come that was not read yet. */
+  get hasMail(): boolean {
+    return this.#nodes?.hasMail ?? false
+  }
+
+  /** True where nobody has anything to do, and all that was told to other threads is on its way. */
+  get isIdle(): boolean {
+    return this.scheduler.idle && !this.hasMail && !this.#nodes?.isCongested
+  }
+
   /** Says that the transport has something for this thread. */
   notice(): void {
     this.#nodes?.notice()
