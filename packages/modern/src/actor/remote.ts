@@ -5,11 +5,11 @@
 
 import type { Behavior } from './behavior.js'
 import type { Cell } from './cell.js'
-import { PLAIN, pack, scan, sendableError, unpack } from './codec.js'
+import { NotSendableError } from './codec.js'
 import { Gate } from './gate.js'
-import { CONTROL, Link, Receiver, SIGNALS, WITH_REFS } from './link.js'
+import { CONTROL, Link, Receiver, SIGNALS } from './link.js'
 import { LocalRef } from './local-ref.js'
-import type { ActorRef, Address } from './ref.js'
+import type { Address } from './ref.js'
 import type { SpawnOptions } from './spawn.js'
 import type { ActorSystem } from './system.js'
 import type { SystemMessage } from './system-message.js'
@@ -84,7 +84,9 @@ export class Nodes {
     this.transport = transport
     this.#receiver = new Receiver({
       message: (source, id, message) => this.#arrived(source, id, message),
-      packed: (source, kind, id, value) => this.#unpacked(source, kind, id, unpack(value, this.refOf)),
+      other: (source, kind, id, value) =>
+        kind === CONTROL ? this.#obey(source, value as Control) : this.#signalled(id, value as SystemMessage),
+      refOf: (node, id, path) => this.refOf(node, id, path),
     })
   }
 
@@ -106,8 +108,7 @@ export class Nodes {
 
   tell(ref: RemoteRef, message: unknown): void {
     const link = this.#linkTo(ref.node)
-    if (scan(message) === PLAIN) link.write(ref.id, message)
-    else link.writeKind(WITH_REFS, ref.id, pack(message, this.#made))
+    link.write(ref.id, message)
     const { current } = this.#system.scheduler
     if (current === undefined) return
     if (link.isCongested) link.gate.hold(current)
@@ -115,12 +116,17 @@ export class Nodes {
   }
 
   signal(ref: RemoteRef, signal: SystemMessage): void {
-    const sendable = 'error' in signal ? { ...signal, error: sendableError(signal.error) } : signal
-    this.#linkTo(ref.node).writeKind(SIGNALS, ref.id, pack(sendable, this.#made))
+    const link = this.#linkTo(ref.node)
+    try {
+      link.writeKind(SIGNALS, ref.id, signal, signal.type)
+    } catch (error) {
+      if (!(error instanceof NotSendableError && 'error' in signal)) throw error
+      link.writeKind(SIGNALS, ref.id, { ...signal, error: new Error(String(signal.error)) }, signal.type)
+    }
   }
 
   control(node: number, control: Control): void {
-    this.#linkTo(node).writeKind(CONTROL, 0, pack(control, this.#made))
+    this.#linkTo(node).writeKind(CONTROL, 0, control, control.type)
   }
 
   /** Where senders to an actor wait; undefined where they need not. */
@@ -179,12 +185,6 @@ export class Nodes {
     else this.#system.deadLetter(message, this.refOf(this.#system.node, id, `#${id}`), 'stopped')
   }
 
-  #unpacked(source: number, kind: number, id: number, value: unknown): void {
-    if (kind === WITH_REFS) this.#arrived(source, id, value)
-    else if (kind === CONTROL) this.#obey(source, value as Control)
-    else this.#signalled(id, value as SystemMessage)
-  }
-
   #signalled(id: number, signal: SystemMessage): void {
     const actor = this.#known.get(id)
     if (actor !== undefined) actor.signal(signal)
@@ -218,7 +218,7 @@ export class Nodes {
   }
 
   /** The address of an actor by its number. */
-  readonly refOf = (node: number, id: number, path: string): Address => {
+  refOf(node: number, id: number, path: string): Address {
     if (node !== this.transport.node) return new RemoteRef(this, node, id, path)
     return this.#known.get(id) ?? new RemoteRef(this, node, id, path) // it has ended: what it is sent comes back as that
   }
@@ -231,15 +231,13 @@ export class Nodes {
     this.#dirty.delete(link)
   }
 
-  readonly #made = (ref: ActorRef<never>): Address => {
-    const address = ref as Address
-    if (address.id === 0)
-      this.register(address instanceof LocalRef ? address.cell : (address as { id: number }), address)
-    return address
+  /** Gives an actor of this node a number before another hears of it. */
+  readonly #number = (ref: Address): void => {
+    if (ref.id === 0) this.register(ref instanceof LocalRef ? ref.cell : (ref as { id: number }), ref)
   }
 
   #linkTo(node: number): Link {
-    this.#links[node] ??= new Link(this.transport, node)
+    this.#links[node] ??= new Link(this.transport, node, this.#number)
     const link = this.#links[node]
     if (this.#dirty.size === 0) this.#system.wake()
     this.#dirty.add(link)

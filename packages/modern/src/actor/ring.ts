@@ -5,8 +5,11 @@ const FIRST_SLOTS = 4
 /** Slots above which an empty ring gives its memory back: what a burst took is not kept for ever. */
 const KEPT_SLOTS = 1024
 
+/** Those of a ring that has held nothing yet: most mailboxes of most actors. */
+const NO_SLOTS: never[] = []
+
 export class Ring<T> {
-  #slots: (T | undefined)[] = new Array(FIRST_SLOTS)
+  #slots: (T | undefined)[] = NO_SLOTS
   #head = 0
   #size = 0
 
@@ -32,7 +35,7 @@ export class Ring<T> {
     const value = this.#slots[this.#head] as T
     this.#slots[this.#head] = undefined
     this.#head = (this.#head + 1) & (this.#slots.length - 1)
-    if (--this.#size === 0 && this.#slots.length > KEPT_SLOTS) this.#slots = new Array(FIRST_SLOTS)
+    if (--this.#size === 0 && this.#slots.length > KEPT_SLOTS) this.#slots = NO_SLOTS
     if (this.#size === 0) this.#head = 0
     return value
   }
@@ -43,7 +46,7 @@ export class Ring<T> {
   }
 
   #grow(): void {
-    const slots: (T | undefined)[] = new Array(this.#slots.length * 2)
+    const slots: (T | undefined)[] = new Array(this.#slots.length * 2 || FIRST_SLOTS)
     for (let i = 0; i < this.#size; i++) slots[i] = this.#slots[(this.#head + i) & (this.#slots.length - 1)]
     this.#slots = slots
     this.#head = 0

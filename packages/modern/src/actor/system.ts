@@ -11,7 +11,6 @@ import { TimerHeap } from '@cs/core/loop'
 import { ask } from './ask.js'
 import { type Behavior, Behaviors } from './behavior.js'
 import { Cell } from './cell.js'
-import { pack } from './codec.js'
 import { LocalRef } from './local-ref.js'
 import { Mesh } from './mesh.js'
 import type { ActorRef, Address } from './ref.js'
@@ -276,11 +275,10 @@ export class ActorSystem {
     const node = this.#nodeFor(dispatcher)
     const ref = net.refOf(node, net.transport.allocate(), `${parent.path}/${name}`)
     const respawn = (): void => {
-      this.#control(0, { type: 'start', node })
       net.control(node, { type: 'spawn', id: ref.id, parent, name, behavior, options: rest })
+      this.#control(0, { type: 'start', node })
       net.flushTo(node) // before anybody hears of it who could send it something
     }
-    pack({ behavior, rest }, (each) => each as Address, name) // refuses here what cannot be sent
     respawn()
     return { ref, respawn }
   }
