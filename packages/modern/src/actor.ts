@@ -74,7 +74,7 @@ export const actor: Model<ActorOptions> = defineModel<ActorOptions, Shared>(impo
         const connections = new ConnectionSet(service, forget)
         const acceptor = system.named<behaviors.ToAcceptor>(0, behaviors.ACCEPTOR)
         const inbox = mesh.wakeupOf(1 + index).fd
-        const record = loads.record(1 + index)
+        const record = loads.recorder(system)
         const behavior = behaviors.worker({ service, demux, connections, actors }, took, () => (isOpen = false))
         let isOpen = true
 
@@ -100,8 +100,8 @@ export const actor: Model<ActorOptions> = defineModel<ActorOptions, Shared>(impo
           connections.sweep()
           loads.hold(index, connections.size)
           await libuv.breathe(service, ready)
-          system.turn() // what handlers have answered meanwhile
-          record(system.statistics())
+          if (!system.isIdle) system.turn() // what handlers have answered meanwhile
+          record()
         }
         libuv.close()
         demux.close()
@@ -149,7 +149,7 @@ export const actor: Model<ActorOptions> = defineModel<ActorOptions, Shared>(impo
         const parts = { door, demux, listenerFd: listener.fd, loads, workers, waiting, acceptedLast }
         const acceptor = system.spawn(behaviors.acceptor(parts))
         const inbox = mesh.wakeupOf(0).fd
-        const record = loads.record(0)
+        const record = loads.recorder(system)
 
         system.register(behaviors.ACCEPTOR, acceptor)
         demux.add(stop.fd, READABLE)
@@ -164,7 +164,7 @@ export const actor: Model<ActorOptions> = defineModel<ActorOptions, Shared>(impo
             else end()
           }
           system.turn()
-          record(system.statistics())
+          record()
         }
         door.abandon()
         demux.close()

@@ -19,7 +19,8 @@ import { LocalRef } from './local-ref.js'
 import { checkMailbox, MailboxFullError, type WhenFull } from './mailbox.js'
 import { type Address, isSameActor } from './ref.js'
 import { Ring } from './ring.js'
-import type { SpawnOptions } from './spawn.js'
+import { type Origin, pathOf, type SpawnOptions } from './spawn.js'
+import type { Supervision } from './supervision.js'
 import type { ActorSystem } from './system.js'
 import type { Signal, SystemMessage } from './system-message.js'
 
@@ -34,29 +35,34 @@ const STOPPED = 32
 /** A behaviour before the first: that of an actor that could not even begin. */
 const NONE: Receive<never> = { kind: 'receive', onMessage: () => Behaviors.unhandled, onSignal: undefined }
 
+const NOTHING: readonly never[] = []
+
 /** Behaviours that may follow on one another without a message, as setup on setup. */
 const MOST_STEPS = 100
 
 export class Cell {
   readonly system: ActorSystem
   readonly parent: Address
-  readonly name: string
+  readonly #slot: number
+  /** The name that it was given, or its number among its siblings. */
+  readonly #name: string | number
   readonly ref: LocalRef
   readonly context: Context<never>
-  readonly family: Family
   /** Its number for other threads; 0 until one is told of it. */
   id = 0
   readonly #initial: Behavior<never>
   #behavior: Receive<never> = NONE
   readonly #mail = new Ring<unknown>()
-  readonly #capacity: number
-  readonly #whenFull: WhenFull
+  readonly #capacity: number = 0
+  readonly #whenFull: WhenFull = 'block'
+  readonly #supervision: Supervision | undefined
+  #family: Family | undefined
   #signals: Ring<SystemMessage> | undefined
   /** Signals for the behaviour that came while it could not take any. */
-  #deferred: Signal[] = []
+  #deferred: readonly Signal[] = NOTHING
   #gate: Gate | undefined
-  #watchers: Address[] = []
-  #watching: Address[] = []
+  #watchers: readonly Address[] = NOTHING
+  #watching: readonly Address[] = NOTHING
   #held = 0
   #mutes = 0
   #hasBegun = false
@@ -66,23 +72,32 @@ export class Cell {
   /** The promise that holds it up. */
   #work: object | undefined
 
-  constructor(system: ActorSystem, parent: Address, name: string, behavior: Behavior<never>, options: SpawnOptions) {
-    const { capacity, whenFull } = checkMailbox(options.mailbox ?? {})
+  constructor(system: ActorSystem, { parent, slot, name }: Origin, behavior: Behavior<never>, options: SpawnOptions) {
     this.system = system
     this.parent = parent
-    this.name = name
+    this.#slot = slot
+    this.#name = name
     this.#initial = behavior
-    this.#capacity = capacity
-    this.#whenFull = whenFull
-    this.family = new Family(this, options.supervision ?? {})
+    if (options.mailbox !== undefined) {
+      const { capacity, whenFull } = checkMailbox(options.mailbox)
+      this.#capacity = capacity
+      this.#whenFull = whenFull
+    }
+    this.#supervision = options.supervision
     this.ref = new LocalRef(this)
     this.context = new Context(this, options.stash)
     system.counts.actors++
     this.#queue()
   }
 
+  /** Its children; most actors never have any. */
+  get family(): Family {
+    this.#family ??= new Family(this, this.#supervision ?? {})
+    return this.#family
+  }
+
   get path(): string {
-    return `${this.parent.path}/${this.name}`
+    return pathOf(this.parent, this.#name)
   }
 
   get isFull(): boolean {
@@ -185,12 +200,12 @@ export class Cell {
     while (this.#held === 0 && left > 0 && mail.size > 0) {
       left--
       this.#handle(mail.shift())
-      if (this.#signals !== undefined) this.#takeSignals()
+      if (this.#signals?.size) this.#takeSignals()
     }
     counts.messages += budget - left
     scheduler.current = undefined
     if (this.#gate !== undefined && (mail.size <= this.#capacity >> 1 || this.isStopping)) this.#openGate()
-    if (this.#signals !== undefined || (this.#held === 0 && mail.size > 0)) scheduler.push(this)
+    if (this.#signals?.size || (this.#held === 0 && mail.size > 0)) scheduler.push(this)
     else this.#isQueued = false
   }
 
@@ -285,9 +300,12 @@ export class Cell {
     const signals = this.#signals
     if (signals !== undefined) {
       while (signals.size > 0) this.#obey(signals.shift())
-      this.#signals = undefined
     }
-    while (this.#deferred.length > 0 && (this.#held & ~MUTED) === 0) this.#inform(this.#deferred.shift()!)
+    while (this.#deferred.length > 0 && (this.#held & ~MUTED) === 0) {
+      const [signal] = this.#deferred
+      this.#deferred = this.#deferred.slice(1)
+      this.#inform(signal)
+    }
   }
 
   #obey(signal: SystemMessage): void {
@@ -304,12 +322,13 @@ export class Cell {
         this.#held &= ~SUSPENDED
         return
       case 'failed':
-        return this.family.failed(signal.name, signal.error)
+        return this.family.failed(signal.slot, signal.error)
       case 'ended':
-        this.family.forget(signal.name)
+        this.family.forget(signal.slot)
         return this.#proceed()
       case 'watch':
-        if (!this.#watchers.some((each) => isSameActor(each, signal.watcher))) this.#watchers.push(signal.watcher)
+        if (this.#watchers.some((each) => isSameActor(each, signal.watcher))) return
+        this.#watchers = [...this.#watchers, signal.watcher]
         return
       case 'unwatch':
         this.#watchers = this.#watchers.filter((each) => !isSameActor(each, signal.watcher))
@@ -353,14 +372,14 @@ export class Cell {
     this.#held |= SUSPENDED
     this.#error = error
     this.system.counts.failures++
-    this.parent.signal({ type: 'failed', name: this.name, child: this.ref, error })
+    this.parent.signal({ type: 'failed', slot: this.#slot, error })
   }
 
   #stop(): void {
     if (this.isStopping) return
     this.#held |= STOPPING
     this.context.clear()
-    this.family.stopAll()
+    this.#family?.stopAll()
     this.#proceed()
   }
 
@@ -369,13 +388,13 @@ export class Cell {
     this.#held |= RESTARTING
     this.#inWords({ type: 'pre-restart', error: this.#error })
     this.context.clear()
-    this.family.stopAll()
+    this.#family?.stopAll()
     this.#proceed()
   }
 
   /** Goes on with the end, or the new beginning, once no child is left. */
   #proceed(): void {
-    if (this.family.size > 0) return
+    if (this.#family !== undefined && this.#family.size > 0) return
     if (this.#held & STOPPING) this.#finish()
     else if (this.#held & RESTARTING) this.#beginAnew()
   }
@@ -399,14 +418,14 @@ export class Cell {
     for (const watched of this.#watching) watched.signal({ type: 'unwatch', watcher: this.ref })
     for (const watcher of this.#watchers) this.#tellEnd(watcher)
     system.forget(this)
-    this.parent.signal({ type: 'ended', name: this.name, child: this.ref })
+    this.parent.signal({ type: 'ended', slot: this.#slot })
   }
 
   // watching ----------------------------------------------------------------------------------------------------------
 
   watch(actor: Address): void {
     if (this.#watching.some((each) => isSameActor(each, actor))) return
-    this.#watching.push(actor)
+    this.#watching = [...this.#watching, actor]
     if (actor.node !== this.system.node) this.system.entangle(this)
     actor.signal({ type: 'watch', watcher: this.ref })
   }
@@ -423,14 +442,14 @@ export class Cell {
       this.signal({ type: 'terminated', actor, error })
     }
     this.#watchers = this.#watchers.filter((each) => each.node !== node)
-    this.family.lose(node, error)
+    this.#family?.lose(node, error)
   }
 
   #hearEnd(actor: Address, error: unknown): void {
     const rest = this.#watching.filter((each) => !isSameActor(each, actor))
     if (rest.length === this.#watching.length) return // it is watched no more
     this.#watching = rest
-    if (!this.isStopping) this.#deferred.push({ type: 'terminated', actor, error })
+    if (!this.isStopping) this.#deferred = [...this.#deferred, { type: 'terminated', actor, error }]
   }
 
   #tellEnd(watcher: Address): void {

@@ -251,23 +251,30 @@ export class Encoder {
   }
 }
 
-/** Reads what an {@link Encoder} wrote into one batch. */
+/** Reads what an {@link Encoder} wrote, batch after batch that is put into its buffer. */
 export class Decoder {
   readonly #bytes: Buffer
   readonly #view: DataView
   readonly #refOf: (node: number, id: number, path: string) => Address
-  readonly #keys: string[] = []
-  #at: number
+  #keys: string[] = []
+  #at = 0
+  #end = 0
 
-  constructor(bytes: Buffer, start: number, refOf: (node: number, id: number, path: string) => Address) {
+  constructor(bytes: Buffer, refOf: (node: number, id: number, path: string) => Address) {
     this.#bytes = bytes
     this.#view = viewOf(bytes)
-    this.#at = start
     this.#refOf = refOf
   }
 
+  /** Begins with the batch that is at bytes[start, end). */
+  open(start: number, end: number): void {
+    this.#at = start
+    this.#end = end
+    if (this.#keys.length > 0) this.#keys = []
+  }
+
   get isAtEnd(): boolean {
-    return this.#at === this.#bytes.length
+    return this.#at === this.#end
   }
 
   unsigned(): number {
@@ -308,7 +315,7 @@ export class Decoder {
       case V8: {
         const length = this.unsigned()
         this.#at += length
-        return deserialize(this.#bytes.subarray(this.#at - length, this.#at))
+        return deserialize(new Uint8Array(this.#bytes.subarray(this.#at - length, this.#at))) // its views are of a copy
       }
       default:
         return undefined

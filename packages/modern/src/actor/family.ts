@@ -1,4 +1,9 @@
-/** The children of an actor, and what it does about those that fail. Owner thread only. */
+/**
+ * The children of an actor, and what it does about those that fail. Owner thread only.
+ *
+ * Each has a slot, whose number is used again when it has ended. A map by names would do, but where children come and go by the
+ * thousand its dead tables keep young garbage alive, and collecting that costs more than all the rest.
+ */
 
 import type { Behavior } from './behavior.js'
 import type { Cell } from './cell.js'
@@ -7,19 +12,22 @@ import type { SpawnOptions } from './spawn.js'
 import { type Directive, directiveFor, Intensity, RestartLimitError, type Supervision } from './supervision.js'
 
 interface Child {
+  readonly slot: number
   readonly ref: Address
+  /** The name that it was given. */
+  readonly name: string | undefined
   /** Has it come to life again where its thread is gone. */
   readonly respawn: (() => void) | undefined
   /** True from the end of its thread on until it is spawned again. */
   lost: boolean
 }
 
-const NO_CHILDREN: ReadonlyMap<string, Child> = new Map()
-
 export class Family {
   readonly #parent: Cell
   readonly #supervision: Supervision
-  #children: Map<string, Child> | undefined
+  readonly #children: (Child | undefined)[] = []
+  readonly #freeSlots: number[] = []
+  #named: Map<string, Child> | undefined
   #intensity: Intensity | undefined
   #nextName = 1
 
@@ -29,44 +37,55 @@ export class Family {
   }
 
   get size(): number {
-    return this.#children?.size ?? 0
+    return this.#children.length - this.#freeSlots.length
   }
 
   get refs(): Address[] {
-    return [...this.#all.values()].map(({ ref }) => ref)
+    return this.#all.map(({ ref }) => ref)
   }
 
   get(name: string): Address | undefined {
-    return this.#all.get(name)?.ref
+    return this.#named?.get(name)?.ref
   }
 
   has(ref: unknown): boolean {
-    return this.refs.some((each) => each === ref)
+    return this.#children.some((child) => child?.ref === ref)
   }
 
   /** @throws Error where the name is taken, or is none; RangeError, TypeError for what cannot be done */
   spawn(behavior: Behavior<never>, options: SpawnOptions): Address {
     const { system, ref: parent, isStopping } = this.#parent
+    const { name } = options
     if (isStopping) throw new Error(`${this.#parent.path} is stopping and has no more children`)
-    const name = this.#nameFor(options.name)
-    const { ref, respawn } = system.place(parent, name, behavior, options)
+    if (name !== undefined) this.#check(name)
+    const slot = this.#freeSlots.at(-1) ?? this.#children.length
+    const { ref, respawn } = system.place({ parent, slot, name: name ?? this.#nextName++ }, behavior, options)
     if (respawn !== undefined) system.entangle(this.#parent)
-    this.#children ??= new Map()
-    this.#children.set(name, { ref, respawn, lost: false })
+    const child = { slot, ref, name, respawn, lost: false }
+    this.#freeSlots.pop()
+    this.#children[slot] = child
+    if (name !== undefined) {
+      this.#named ??= new Map()
+      this.#named.set(name, child)
+    }
     return ref
   }
 
-  forget(name: string): void {
-    this.#children?.delete(name)
+  forget(slot: number): void {
+    const child = this.#children[slot]
+    if (child === undefined) return
+    this.#children[slot] = undefined
+    this.#freeSlots.push(slot)
+    if (child.name !== undefined) this.#named?.delete(child.name)
   }
 
   stopAll(): void {
-    for (const [name, child] of this.#all) this.#stop(name, child)
+    for (const child of this.#children) if (child !== undefined) this.#stop(child)
   }
 
   /** A child has failed, and waits for what is to become of it. */
-  failed(name: string, error: unknown): void {
-    const child = this.#all.get(name)
+  failed(slot: number, error: unknown): void {
+    const child = this.#children[slot]
     if (child === undefined || this.#parent.isStopping) return
     let directive: Directive
     try {
@@ -77,21 +96,21 @@ export class Family {
     if (directive === 'escalate') return this.#parent.fail(error)
     if (directive === 'resume' && !child.lost) return child.ref.signal({ type: 'resume' })
     this.#parent.system.log(`${child.ref.path} failed`, error)
-    if (directive === 'stop') return this.#forEach(name, (each, other) => this.#stop(each, other))
-    this.#restart(name, child, error)
+    if (directive === 'stop') for (const each of this.#concerned(child)) this.#stop(each)
+    else this.#restart(child, error)
   }
 
   /** A thread has ended: the children that were on it have failed. */
   lose(node: number, error: unknown): void {
-    for (const [name, child] of this.#all) {
+    for (const child of this.#all) {
       if (child.ref.node !== node) continue
       child.lost = true
-      this.#parent.signal({ type: 'failed', name, child: child.ref, error })
+      if (this.#parent.isStopping) this.#stop(child)
+      else this.#parent.signal({ type: 'failed', slot: child.slot, error })
     }
-    if (this.#parent.isStopping) for (const [name, child] of this.#all) if (child.lost) this.#stop(name, child)
   }
 
-  #restart(name: string, failed: Child, error: unknown): void {
+  #restart(failed: Child, error: unknown): void {
     this.#intensity ??= new Intensity()
     const delay = this.#intensity.delay(this.#supervision, performance.now())
     if (delay === undefined) {
@@ -99,7 +118,7 @@ export class Family {
       return this.#parent.fail(new RestartLimitError(this.#parent.path, maxRestarts, withinMs, error))
     }
     const restart = (): void => {
-      if (this.#all.get(name) === failed) this.#forEach(name, (_, child) => this.#begin(child))
+      if (this.#children[failed.slot] === failed) for (const child of this.#concerned(failed)) this.#begin(child)
     }
     if (delay === 0) restart()
     else this.#parent.context.delay(delay, restart)
@@ -112,32 +131,23 @@ export class Family {
     child.respawn?.()
   }
 
-  #stop(name: string, child: Child): void {
-    if (child.lost) {
-      this.#parent.system.release(child.ref.node)
-      this.#ended(name, child)
-    } else child.ref.signal({ type: 'stop' })
-  }
-
-  #ended(name: string, child: Child): void {
-    this.#parent.signal({ type: 'ended', name, child: child.ref })
+  #stop({ slot, ref, lost }: Child): void {
+    if (!lost) return ref.signal({ type: 'stop' })
+    this.#parent.system.release(ref.node)
+    this.#parent.signal({ type: 'ended', slot })
   }
 
   /** Those that a directive concerns. */
-  #forEach(name: string, act: (name: string, child: Child) => void): void {
-    const all = this.#supervision.strategy === 'all-for-one'
-    for (const [each, child] of [...this.#all]) if (all || each === name) act(each, child)
+  #concerned(failed: Child): readonly Child[] {
+    return this.#supervision.strategy === 'all-for-one' ? this.#all : [failed]
   }
 
-  get #all(): ReadonlyMap<string, Child> {
-    return this.#children ?? NO_CHILDREN
+  get #all(): Child[] {
+    return this.#children.filter((child) => child !== undefined)
   }
 
-  #nameFor(wanted: string | undefined): string {
-    if (wanted === undefined) return `$${this.#nextName++}`
-    if (wanted === '' || /[/$]/.test(wanted))
-      throw new Error(`a name has no slash and no $, and is not empty: ${wanted}`)
-    if (this.#all.has(wanted)) throw new Error(`${this.#parent.path} has a child ${wanted} already`)
-    return wanted
+  #check(name: string): void {
+    if (name === '' || /[/$]/.test(name)) throw new Error(`a name has no slash and no $, and is not empty: ${name}`)
+    if (this.#named?.has(name)) throw new Error(`${this.#parent.path} has a child ${name} already`)
   }
 }

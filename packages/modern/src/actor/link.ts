@@ -16,9 +16,6 @@ import type { Transport } from './transport.js'
 /** Bytes after which a batch goes out though the turn has not ended: the other thread can begin. */
 const BATCH_BYTES = 16 * 1024
 
-/** Bytes of a record at most; the ring must have room for several. */
-const LARGEST_RECORD = 64 * 1024
-
 const HEADER = 8
 const FIRST = 1
 const LAST = 2
@@ -42,13 +39,11 @@ export class Link {
   readonly #transport: Transport
   readonly #encoder: Encoder
   readonly #rests = new Ring<Rest>()
-  readonly #largest: number
 
   constructor(transport: Transport, node: number, known: (ref: Address) => void) {
     this.node = node
     this.#transport = transport
     this.#encoder = new Encoder(HEADER, known)
-    this.#largest = Math.min(LARGEST_RECORD, transport.largest)
   }
 
   /** True where the other node has been sent more than it takes. */
@@ -93,7 +88,7 @@ export class Link {
 
   #flushBatch(): void {
     const { bytes } = this.#encoder
-    if (bytes.length > this.#largest || !this.#send(bytes, FIRST | LAST)) {
+    if (bytes.length > this.#transport.largest || !this.#send(bytes, FIRST | LAST)) {
       const rest = { bytes: Buffer.from(bytes.subarray(HEADER)), at: 0 }
       if (!this.#sendPieces(rest)) this.#rests.push(rest)
     }
@@ -104,7 +99,7 @@ export class Link {
   #sendPieces(rest: Rest): boolean {
     const { bytes } = rest
     while (rest.at < bytes.length) {
-      const end = Math.min(bytes.length, rest.at + this.#largest - HEADER)
+      const end = Math.min(bytes.length, rest.at + this.#transport.largest - HEADER)
       const record = Buffer.allocUnsafe(HEADER + end - rest.at)
       bytes.copy(record, HEADER, rest.at, end)
       const flags = (rest.at === 0 ? FIRST : 0) | (end === bytes.length ? LAST : 0)
@@ -125,7 +120,7 @@ export class Link {
 export interface Recipient {
   message(source: number, id: number, message: unknown): void
   other(source: number, kind: number, id: number, value: unknown): void
-  refOf(node: number, id: number, path: string): Address
+  readonly refOf: (node: number, id: number, path: string) => Address
 }
 
 /** Puts records together again and reads the batches. */
@@ -134,27 +129,43 @@ export class Receiver {
   /** Pieces of batches of which more is to come, by their source. */
   readonly #pieces = new Map<number, Buffer[]>()
 
-  constructor(recipient: Recipient) {
+  readonly #transport: Transport
+  readonly #record: Buffer
+  readonly #decoder: Decoder
+
+  constructor(transport: Transport, recipient: Recipient) {
+    this.#transport = transport
     this.#recipient = recipient
+    this.#record = Buffer.allocUnsafeSlow(transport.largest)
+    this.#decoder = new Decoder(this.#record, recipient.refOf)
   }
 
-  take({ buffer, byteOffset, length }: Uint8Array): void {
-    const record = Buffer.from(buffer, byteOffset, length)
+  /** Reads the next record, and a batch if that completes one; false where there is none. */
+  take(): boolean {
+    const length = this.#transport.receive(this.#record)
+    if (length < 0) return false
+    this.#join(length)
+    return true
+  }
+
+  #join(length: number): void {
+    const record = this.#record
     const source = record.readInt32LE(0)
     const flags = record.readInt32LE(4)
-    if (flags === (FIRST | LAST)) return this.#read(source, record, HEADER)
+    if (flags === (FIRST | LAST)) return this.#read(source, this.#decoder, HEADER, length)
     if (flags & FIRST) this.#pieces.set(source, [])
     const pieces = this.#pieces.get(source)
     if (pieces === undefined) return // the beginning went to a thread that died
-    pieces.push(record.subarray(HEADER))
+    pieces.push(Buffer.from(record.subarray(HEADER, length)))
     if ((flags & LAST) === 0) return
     this.#pieces.delete(source)
-    this.#read(source, Buffer.concat(pieces), 0)
+    const batch = Buffer.concat(pieces)
+    this.#read(source, new Decoder(batch, this.#recipient.refOf), 0, batch.length)
   }
 
-  #read(source: number, bytes: Buffer, start: number): void {
+  #read(source: number, decoder: Decoder, start: number, end: number): void {
     const recipient = this.#recipient
-    const decoder = new Decoder(bytes, start, (node, id, path) => recipient.refOf(node, id, path))
+    decoder.open(start, end)
     while (!decoder.isAtEnd) {
       const id = decoder.unsigned()
       if (id !== 0) recipient.message(source, id, decoder.value())

@@ -28,6 +28,9 @@ const ACTORS = 3
 /** True while somebody has it. */
 const RESERVED = 4
 
+/** Bytes of a record at most; a ring should have room for several. */
+const LARGEST_RECORD = 64 * 1024
+
 interface Inbox {
   readonly ring: RecordRing
   readonly wakeup: Wakeup
@@ -103,7 +106,7 @@ export class Mesh implements Shareable {
       node,
       nodes: inboxes.length,
       pool: cells[POOL],
-      largest: ring.capacity,
+      largest: Math.min(LARGEST_RECORD, ring.capacity),
       allocate: () => Atomics.add(cells, NUMBER, 1) + 1,
       send(to, record) {
         const outcome = inboxes[to].ring.tryWrite(record)
@@ -112,9 +115,9 @@ export class Mesh implements Shareable {
         if (Atomics.exchange(cells, FLAG + to * CELLS, 1) === 0) inboxes[to].wakeup.signal()
         return 'sent'
       },
-      receive() {
-        const record = ring.tryRead()
-        return typeof record === 'string' ? undefined : record
+      receive(into) {
+        const length = ring.tryReadInto(into)
+        return typeof length === 'string' ? -1 : length
       },
       listen() {
         wakeup.drain()

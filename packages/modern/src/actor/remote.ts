@@ -10,7 +10,7 @@ import { Gate } from './gate.js'
 import { CONTROL, Link, Receiver, SIGNALS } from './link.js'
 import { LocalRef } from './local-ref.js'
 import type { Address } from './ref.js'
-import type { SpawnOptions } from './spawn.js'
+import type { Origin, SpawnOptions } from './spawn.js'
 import type { ActorSystem } from './system.js'
 import type { SystemMessage } from './system-message.js'
 import type { Transport } from './transport.js'
@@ -20,8 +20,7 @@ export type Control =
   | {
       readonly type: 'spawn'
       readonly id: number
-      readonly parent: Address
-      readonly name: string
+      readonly origin: Origin
       readonly behavior: Behavior<never>
       readonly options: SpawnOptions
     }
@@ -82,7 +81,7 @@ export class Nodes {
   constructor(system: ActorSystem, transport: Transport) {
     this.#system = system
     this.transport = transport
-    this.#receiver = new Receiver({
+    this.#receiver = new Receiver(transport, {
       message: (source, id, message) => this.#arrived(source, id, message),
       other: (source, kind, id, value) =>
         kind === CONTROL ? this.#obey(source, value as Control) : this.#signalled(id, value as SystemMessage),
@@ -169,12 +168,9 @@ export class Nodes {
   receive(): void {
     this.transport.listen()
     for (let i = 0; i < RECORDS; i++) {
-      const record = this.transport.receive()
-      if (record === undefined) {
-        this.#hasMail = false
-        return
-      }
-      this.#receiver.take(record)
+      if (this.#receiver.take()) continue
+      this.#hasMail = false
+      return
     }
   }
 

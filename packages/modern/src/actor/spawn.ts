@@ -1,4 +1,5 @@
 import type { MailboxOptions } from './mailbox.js'
+import type { Address } from './ref.js'
 import type { Supervision } from './supervision.js'
 
 /**
@@ -20,4 +21,18 @@ export interface SpawnOptions {
   readonly stash?: number
   /** Default: 'own'. The others take a behaviour that can travel, see `Behaviors.fromModule`. */
   readonly dispatcher?: Dispatcher
+}
+
+/** Where an actor comes from. */
+export interface Origin {
+  readonly parent: Address
+  /** Its number among its parent's children, used again when it has ended. */
+  readonly slot: number
+  /** The name that it was given, or how manieth child without one it is. */
+  readonly name: string | number
+}
+
+/** The path of an actor. */
+export function pathOf(parent: Address, name: string | number): string {
+  return typeof name === 'number' ? `${parent.path}/$${name}` : `${parent.path}/${name}`
 }

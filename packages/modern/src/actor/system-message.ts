@@ -4,8 +4,9 @@ import type { Address } from './ref.js'
 
 export type SystemMessage =
   | { readonly type: 'stop' | 'restart' | 'resume' }
-  | { readonly type: 'failed'; readonly name: string; readonly child: Address; readonly error: unknown }
-  | { readonly type: 'ended'; readonly name: string; readonly child: Address }
+  /** A child, by its slot, has failed, or has ended. */
+  | { readonly type: 'failed'; readonly slot: number; readonly error: unknown }
+  | { readonly type: 'ended'; readonly slot: number }
   | { readonly type: 'watch' | 'unwatch'; readonly watcher: Address }
   | { readonly type: 'terminated'; readonly actor: Address; readonly error: unknown }
   /** An asynchronous handler has come to its end. */

@@ -16,7 +16,7 @@ import { Mesh } from './mesh.js'
 import type { ActorRef, Address } from './ref.js'
 import { type Control, Nodes } from './remote.js'
 import { Scheduler } from './scheduler.js'
-import type { SpawnOptions } from './spawn.js'
+import { type Origin, pathOf, type SpawnOptions } from './spawn.js'
 import type { Supervision } from './supervision.js'
 import type { SystemMessage } from './system-message.js'
 import { Threads } from './threads.js'
@@ -141,8 +141,7 @@ export class ActorSystem {
     }
     this.#user = new Cell(
       this,
-      top,
-      'user',
+      { parent: top, slot: 0, name: 'user' },
       Behaviors.receive(() => Behaviors.unhandled),
       { supervision },
     )
@@ -195,8 +194,13 @@ export class ActorSystem {
 
   /** What the actors of this thread have done so far. */
   statistics(): ActorStatistics {
-    const { accepted, ...counts } = this.counts
-    return { ...counts, waiting: Math.max(0, accepted - counts.messages) }
+    const { actors, messages, deepest, failures, restarts, deadLetters } = this.counts
+    return { actors, messages, waiting: this.waiting, deepest, failures, restarts, deadLetters }
+  }
+
+  /** Messages that wait in mailboxes. */
+  get waiting(): number {
+    return Math.max(0, this.counts.accepted - this.counts.messages)
   }
 
   /** Stops all actors, those at the leaves first, and then the threads of the system. */
@@ -265,17 +269,19 @@ export class ActorSystem {
   }
 
   /** Makes an actor where its options say. */
-  place(parent: Address, name: string, behavior: Behavior<never>, options: SpawnOptions): Placed {
-    const { dispatcher = 'own', ...rest } = options
-    if (dispatcher === 'own') return { ref: new Cell(this, parent, name, behavior, options).ref, respawn: undefined }
+  place(origin: Origin, behavior: Behavior<never>, options: SpawnOptions): Placed {
+    const { dispatcher = 'own' } = options
+    if (dispatcher === 'own') return { ref: new Cell(this, origin, behavior, options).ref, respawn: undefined }
+    const path = pathOf(origin.parent, origin.name)
     if (behavior.kind !== 'module') {
-      throw new TypeError(`${parent.path}/${name}: functions cannot travel to a thread; use Behaviors.fromModule`)
+      throw new TypeError(`${path}: functions cannot travel to a thread; use Behaviors.fromModule`)
     }
     const net = this.#net
+    const { dispatcher: _, ...rest } = options
     const node = this.#nodeFor(dispatcher)
-    const ref = net.refOf(node, net.transport.allocate(), `${parent.path}/${name}`)
+    const ref = net.refOf(node, net.transport.allocate(), path)
     const respawn = (): void => {
-      net.control(node, { type: 'spawn', id: ref.id, parent, name, behavior, options: rest })
+      net.control(node, { type: 'spawn', id: ref.id, origin, behavior, options: rest })
       this.#control(0, { type: 'start', node })
       net.flushTo(node) // before anybody hears of it who could send it something
     }
@@ -308,8 +314,8 @@ export class ActorSystem {
   obey(control: Control): void {
     switch (control.type) {
       case 'spawn': {
-        const { id, parent, name, behavior, options } = control
-        const cell = new Cell(this, parent, name, behavior, options)
+        const { id, origin, behavior, options } = control
+        const cell = new Cell(this, origin, behavior, options)
         if (this.node > this.#net.transport.pool) this.#pinned = cell
         return this.#net.register(cell, cell.ref, id)
       }

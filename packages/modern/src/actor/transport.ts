@@ -3,7 +3,7 @@
  * this process by {@link Mesh}; another transport may reach other processes or machines.
  *
  *   send      in the order in which they were sent, each record whole and once, to a node that is there; 'full' means later
- *   receive   what has come, the oldest first; undefined where there is nothing
+ *   receive   reads what has come into a buffer of at least `largest` bytes, the oldest first; its length, -1 where nothing has
  *   listen    says that whatever comes from here on is to be told by `watch`; must come before the last receive
  *   allocate  a number that no other actor of the system has, 1 to 2^31 - 1
  */
@@ -18,7 +18,7 @@ export interface Transport {
   allocate(): number
   /** Does not wait. */
   send(node: number, record: Uint8Array): 'sent' | 'full' | 'closed'
-  receive(): Uint8Array | undefined
+  receive(into: Uint8Array): number
   listen(): void
   /** Calls back, on this thread, when something has come; for a thread that runs Node's loop. Returns what ends that. */
   watch(callback: () => void): () => void

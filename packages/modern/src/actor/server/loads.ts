@@ -6,7 +6,7 @@
  */
 
 import { registerShareable, type Shareable, type Shared } from '@cs/core/sync'
-import type { ActorStatistics } from '../system.js'
+import type { ActorSystem } from '../system.js'
 
 const KIND = 'actor-loads'
 
@@ -109,13 +109,15 @@ export class Loads implements Shareable {
 
   // both, and the host ------------------------------------------------------------------------------------------------
 
-  /** Keeps the row of a node, on top of what the threads before it did there. That thread only. */
-  record(node: number): (statistics: ActorStatistics) => void {
+  /** Gives a node what keeps its row, on top of what the threads before it did there. That thread only. */
+  recorder(system: ActorSystem): () => void {
+    const { node, counts } = system
     const row = this.#rows.subarray(node * ROW, (node + 1) * ROW)
     const past = row.slice()
-    return ({ actors, waiting, deepest, messages, failures, restarts, deadLetters }) => {
+    return () => {
+      const { actors, deepest, messages, failures, restarts, deadLetters } = counts
       row[ACTORS] = actors
-      row[WAITING] = waiting
+      row[WAITING] = system.waiting
       row[DEEPEST] = Math.max(past[DEEPEST], deepest)
       row[MESSAGES] = past[MESSAGES] + messages
       row[FAILURES] = past[FAILURES] + failures
