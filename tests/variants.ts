@@ -13,4 +13,5 @@ export const variants: readonly Variant[] = [
   { model: 'proactor', set: { backend: 'aio' } },
   { model: 'proactor', set: { backend: 'emulated' } },
   { model: 'event-loop', set: { demultiplexer: 'poll' } },
+  { model: 'actor', set: { workers: 1 } },
 ]

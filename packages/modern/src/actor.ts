@@ -44,6 +44,9 @@ interface Shared {
   readonly loads: Loads
 }
 
+/** What a worker does about a connection that fails. */
+const supervision = { decide: 'stop' } as const
+
 /** Milliseconds after which a worker that is to stop looks whether it must, though nothing happens. */
 const STOPPING_MS = 100
 
@@ -78,7 +81,7 @@ export const actor: Model<ActorOptions> = defineModel<ActorOptions, Shared>(impo
         const behavior = behaviors.worker({ service, demux, connections, actors }, took, () => (isOpen = false))
         let isOpen = true
 
-        system.register(behaviors.WORKER, system.spawn(behavior, { supervision: { decide: 'stop' } }))
+        system.register(behaviors.WORKER, system.spawn(behavior, { name: behaviors.WORKER, supervision }))
         demux.add(stop.fd, READABLE)
         demux.add(inbox, READABLE)
         takeMail()
@@ -147,7 +150,7 @@ export const actor: Model<ActorOptions> = defineModel<ActorOptions, Shared>(impo
         )
         const door = new Door(listener, demux, service, (fd) => behaviors.give(service, fd, loads, workers))
         const parts = { door, demux, listenerFd: listener.fd, loads, workers, waiting, acceptedLast }
-        const acceptor = system.spawn(behaviors.acceptor(parts))
+        const acceptor = system.spawn(behaviors.acceptor(parts), { name: behaviors.ACCEPTOR })
         const inbox = mesh.wakeupOf(0).fd
         const record = loads.recorder(system)
 

@@ -105,16 +105,26 @@ export function worker(crew: Crew, took: () => void, last: () => void): Behavior
 }
 
 /** Serves one connection as far as it can whenever it hears of something, and ends with it. */
-export function connection({ connections, demux, actors }: Crew, fd: number): Behavior<ToConnection> {
+export function connection({ service, connections, demux, actors }: Crew, fd: number): Behavior<ToConnection> {
   return Behaviors.setup(({ self }) => {
     const connection = connections.take(fd)
     connection.onProgress = () => self.tell('progress')
     demux.add(fd, READABLE)
 
     return Behaviors.receive<ToConnection>(
-      (_, message) => watch(message === 'ready' ? connection.advance() : connection.waiting),
+      (_, message) => watch(message === 'ready' ? advance() : connection.waiting),
       () => end(),
     )
+
+    function advance(): Waiting {
+      try {
+        return connection.advance()
+      } catch (error) {
+        service.output.clear() // what it had to say is for nobody else, who may be next
+        service.active = undefined
+        throw error
+      }
+    }
 
     function watch(waiting: Waiting): Behavior<ToConnection> {
       if (waiting === CLOSED) return end()
