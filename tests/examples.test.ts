@@ -126,6 +126,12 @@ test('event-loop: a turn runs its phases in order, and timers as they are due', 
   expect(output).toBe(`${turn}, task of the next turn, sooner timer, later timer\n`)
 })
 
+test('actor: what fails is restarted, and what lives on another thread keeps what it was told', async () => {
+  const output = await finish(process.execPath, ['examples/actor.mjs'])
+  const failed = '/user/till failed: a price is no debt'
+  expect(output).toBe(`${failed}\n1 sale since the restart, 35 in the ledger on thread 1\n`)
+})
+
 function fileOf(name: string): string {
   return `examples/io-models/${name}.mjs`
 }
