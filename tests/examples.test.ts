@@ -176,6 +176,12 @@ test('fiber: channels, nested waits, a bound in time, a cancellation and a panic
   expect(lines.slice(4)).toEqual(['late', 'cancelled', "the fiber 'broken' panicked: out of order"])
 })
 
+test('actor: what fails is restarted, and what lives on another thread keeps what it was told', async () => {
+  const output = await finish(process.execPath, ['examples/actor.mjs'])
+  const failed = '/user/till failed: a price is no debt'
+  expect(output).toBe(`${failed}\n1 sale since the restart, 35 in the ledger on thread 1\n`)
+})
+
 function fileOf(name: string): string {
   return `examples/io-models/${name}.mjs`
 }

@@ -21,4 +21,5 @@ export const variants: readonly Variant[] = [
   { model: 'coroutine', set: { demultiplexer: 'poll' } },
   { model: 'fiber', set: { demultiplexer: 'kqueue' } },
   { model: 'pipeline', set: { read: 2, parse: 2, handle: 2, waiting: 1 } },
+  { model: 'actor', set: { workers: 1 } },
 ]

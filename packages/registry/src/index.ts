@@ -2,7 +2,7 @@
 
 import type { Model } from '@cs/core'
 import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
-import { coroutine, fiber } from '@cs/modern'
+import { actor, coroutine, fiber } from '@cs/modern'
 import {
   eventLoop,
   halfSyncAsync,
@@ -42,6 +42,7 @@ export const models: readonly AnyModel[] = [
   hybrid,
   coroutine,
   fiber,
+  actor,
 ]
 
 /** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */

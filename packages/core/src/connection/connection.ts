@@ -484,11 +484,11 @@ export class Connection {
   }
 
   #await(promise: PromiseLike<Response>): void {
-    this.#service.pending++
     promise.then(
       (response) => this.#complete(() => this.#respond(response)),
       (error) => this.#complete(() => this.#fail(error)),
     )
+    this.#service.pending++ // last: a `then` of the app's own may throw
   }
 
   /** Runs what an asynchronous event brought about, sends what it wrote, and goes on with what it held up. */

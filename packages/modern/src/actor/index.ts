@@ -1,0 +1,16 @@
+/** Actors: behaviours with mailboxes that send each other messages, watch over each other, and may live on several threads. */
+
+export { AskTimeoutError } from './ask.js'
+export { type Behavior, Behaviors, type FromModule, type Next, type OnMessage, type OnSignal } from './behavior.js'
+export { NotSendableError } from './codec.js'
+export type { ActorContext } from './context.js'
+export { MailboxFullError, type MailboxOptions, type WhenFull } from './mailbox.js'
+export { Mesh, type MeshSettings } from './mesh.js'
+export { type ActorRef, isActorRef, isSameActor } from './ref.js'
+export type { Dispatcher, SpawnOptions } from './spawn.js'
+export { type Backoff, type Directive, RestartLimitError, type Supervision } from './supervision.js'
+export { type ActorStatistics, ActorSystem, type DeadLetter, type SystemOptions } from './system.js'
+export type { Signal } from './system-message.js'
+export { ThreadEndedError } from './threads.js'
+export type { Timers } from './timers.js'
+export type { Transport } from './transport.js'
