@@ -29,7 +29,7 @@ const till = (book) =>
   })
 
 if (isMainThread) {
-  const system = new ActorSystem({ threads: 1, log: (what, error) => console.log(`${what}: ${error.message}`) })
+  const system = new ActorSystem({ threads: 1, log: (what, error) => console.log(`${what}: ${error}`) })
   const book = system.spawn(Behaviors.fromModule(import.meta.url, 'ledger'), { name: 'ledger', dispatcher: 'pool' })
   const desk = system.spawn(till(book), { name: 'till', mailbox: { capacity: 100 } })
   for (const price of [5, 10, -1, 20]) desk.tell({ price })

@@ -178,7 +178,7 @@ test('fiber: channels, nested waits, a bound in time, a cancellation and a panic
 
 test('actor: what fails is restarted, and what lives on another thread keeps what it was told', async () => {
   const output = await finish(process.execPath, ['examples/actor.mjs'])
-  const failed = '/user/till failed: a price is no debt'
+  const failed = '/user/till failed: RangeError: a price is no debt'
   expect(output).toBe(`${failed}\n1 sale since the restart, 35 in the ledger on thread 1\n`)
 })
 

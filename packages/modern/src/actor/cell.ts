@@ -23,6 +23,7 @@ import { type Origin, pathOf, type SpawnOptions } from './spawn.js'
 import type { Supervision } from './supervision.js'
 import type { ActorSystem } from './system.js'
 import type { Signal, SystemMessage } from './system-message.js'
+import { Watching } from './watching.js'
 
 /** Why an actor handles no message now, as bits. */
 const SUSPENDED = 1
@@ -61,8 +62,7 @@ export class Cell {
   /** Signals for the behaviour that came while it could not take any. */
   #deferred: readonly Signal[] = NOTHING
   #gate: Gate | undefined
-  #watchers: readonly Address[] = NOTHING
-  #watching: readonly Address[] = NOTHING
+  #watching: Watching | undefined
   #held = 0
   #mutes = 0
   #hasBegun = false
@@ -310,7 +310,8 @@ export class Cell {
 
   #obey(signal: SystemMessage): void {
     if (this.isStopped) {
-      if (signal.type === 'watch') this.#tellEnd(signal.watcher)
+      if (signal.type !== 'watch') return
+      signal.watcher.signal({ type: 'terminated', actor: this.ref, error: this.#error })
       return
     }
     switch (signal.type) {
@@ -327,12 +328,9 @@ export class Cell {
         this.family.forget(signal.slot)
         return this.#proceed()
       case 'watch':
-        if (this.#watchers.some((each) => isSameActor(each, signal.watcher))) return
-        this.#watchers = [...this.#watchers, signal.watcher]
-        return
+        return this.watching.addWatcher(signal.watcher)
       case 'unwatch':
-        this.#watchers = this.#watchers.filter((each) => !isSameActor(each, signal.watcher))
-        return
+        return this.#watching?.removeWatcher(signal.watcher)
       case 'terminated':
         return this.#hearEnd(signal.actor, signal.error)
       case 'resolved':
@@ -415,45 +413,37 @@ export class Cell {
     system.counts.actors--
     system.counts.accepted -= this.#mail.size
     for (const message of this.#mail.drain()) system.deadLetter(message, this.ref, 'stopped')
-    for (const watched of this.#watching) watched.signal({ type: 'unwatch', watcher: this.ref })
-    for (const watcher of this.#watchers) this.#tellEnd(watcher)
+    this.#watching?.close(this.#error)
     system.forget(this)
     this.parent.signal({ type: 'ended', slot: this.#slot })
   }
 
   // watching ----------------------------------------------------------------------------------------------------------
 
+  get watching(): Watching {
+    this.#watching ??= new Watching(this.ref)
+    return this.#watching
+  }
+
   watch(actor: Address): void {
-    if (this.#watching.some((each) => isSameActor(each, actor))) return
-    this.#watching = [...this.#watching, actor]
     if (actor.node !== this.system.node) this.system.entangle(this)
-    actor.signal({ type: 'watch', watcher: this.ref })
+    this.watching.begin(actor)
   }
 
   unwatch(actor: Address): void {
-    this.#watching = this.#watching.filter((each) => !isSameActor(each, actor))
+    this.watching.end(actor)
     this.#deferred = this.#deferred.filter((each) => each.type !== 'terminated' || !isSameActor(each.actor, actor))
-    actor.signal({ type: 'unwatch', watcher: this.ref })
   }
 
   /** A thread has ended, and all actors on it. */
   lose(node: number, error: unknown): void {
-    for (const actor of this.#watching.filter((each) => each.node === node)) {
-      this.signal({ type: 'terminated', actor, error })
-    }
-    this.#watchers = this.#watchers.filter((each) => each.node !== node)
+    for (const actor of this.#watching?.lose(node) ?? []) this.signal({ type: 'terminated', actor, error })
     this.#family?.lose(node, error)
   }
 
   #hearEnd(actor: Address, error: unknown): void {
-    const rest = this.#watching.filter((each) => !isSameActor(each, actor))
-    if (rest.length === this.#watching.length) return // it is watched no more
-    this.#watching = rest
-    if (!this.isStopping) this.#deferred = [...this.#deferred, { type: 'terminated', actor, error }]
-  }
-
-  #tellEnd(watcher: Address): void {
-    watcher.signal({ type: 'terminated', actor: this.ref, error: this.#error })
+    if (!this.#watching?.forget(actor) || this.isStopping) return
+    this.#deferred = [...this.#deferred, { type: 'terminated', actor, error }]
   }
 
   // senders that wait -------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import { type Behavior, Behaviors } from './behavior.js'
 import { Cell } from './cell.js'
 import { LocalRef } from './local-ref.js'
 import { Mesh } from './mesh.js'
+import { NodeLoop } from './node-loop.js'
 import type { ActorRef, Address } from './ref.js'
 import { type Control, Nodes } from './remote.js'
 import { Scheduler } from './scheduler.js'
@@ -99,12 +100,11 @@ export class ActorSystem {
   /** Actors with children on other nodes, or that watch some there. */
   readonly #entangled = new Set<Cell>()
   readonly #listeners = new Set<(letter: DeadLetter) => void>()
-  readonly #isManual: boolean
+  /** What gives it turns; undefined where somebody else does. */
+  readonly #loop: NodeLoop | undefined
   /** The actor that has this thread for itself. */
   #pinned: Cell | undefined
-  #isArmed = false
   #isTurning = false
-  #alarm: { readonly due: number; readonly timer: NodeJS.Timeout } | undefined
   #unwatch: () => void = () => {}
   #onTerminated: (error: unknown) => void = () => {}
   #error: unknown
@@ -118,7 +118,7 @@ export class ActorSystem {
     }
     this.budget = Math.max(1, budget)
     this.log = options.log ?? logLine
-    this.#isManual = manual
+    this.#loop = manual ? undefined : new NodeLoop(() => this.#turnOfNode())
     this.scheduler = new Scheduler(() => this.wake())
     if (options.transport !== undefined) this.#nodes = new Nodes(this, options.transport)
     else if (threads + pinned > 0) {
@@ -250,16 +250,14 @@ export class ActorSystem {
 
   /** Sees to it that there is a turn soon. */
   wake(): void {
-    if (this.#isManual || this.#isArmed || this.#isTurning) return
-    this.#isArmed = true
-    setImmediate(this.#turnOfNode)
+    if (!this.#isTurning) this.#loop?.wake()
   }
 
   /** Calls back in so many ms, then `every` so many; returns what cancels it. */
   delay(ms: number, callback: () => void, every = 0): () => void {
     if (!(ms >= 0)) throw new RangeError(`a time is 0 ms or longer: ${ms}`)
     const timer = this.#timers.set(performance.now() + ms, every, callback)
-    if (!this.#isTurning) this.#setAlarm()
+    if (!this.#isTurning) this.#loop?.wakeAt(timer.due)
     return () => void this.#timers.cancel(timer)
   }
 
@@ -389,7 +387,7 @@ export class ActorSystem {
     }
     this.#unwatch()
     this.#timers.clear()
-    clearTimeout(this.#alarm?.timer)
+    this.#loop?.close()
     this.#threads?.dispose()
     this.#onTerminated(this.#error)
   }
@@ -399,25 +397,12 @@ export class ActorSystem {
     this.#nodes?.flush() // that a mailbox is full, its senders must hear before it is empty again
   }
 
-  readonly #turnOfNode = (): void => {
-    this.#isArmed = false
+  /** A turn in Node's loop, and when to come back. */
+  #turnOfNode(): void {
     this.turn(TURN_MS)
     if (this.#isOver) return
-    if (!this.scheduler.idle || this.#nodes?.hasMail) this.wake()
-    this.#setAlarm()
-  }
-
-  /** Sets Node's timer for what is due next. */
-  #setAlarm(): void {
-    if (this.#isManual) return
-    const due = this.#nodes?.isCongested ? performance.now() + RETRY_MS : this.#timers.next
-    if (due === Infinity || (this.#alarm !== undefined && this.#alarm.due <= due)) return
-    clearTimeout(this.#alarm?.timer)
-    const ring = (): void => {
-      this.#alarm = undefined
-      this.#turnOfNode()
-    }
-    this.#alarm = { due, timer: setTimeout(ring, Math.max(0, due - performance.now())) }
+    if (!this.scheduler.idle || this.hasMail) this.wake()
+    this.#loop?.wakeAt(this.#nodes?.isCongested ? performance.now() + RETRY_MS : this.#timers.next)
   }
 }
 
