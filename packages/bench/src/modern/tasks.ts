@@ -26,7 +26,7 @@ export interface TaskFigures {
 export interface TaskSettings {
   /** Tasks alive at once. Default: 100,000. */
   readonly count?: number
-  /** Switches that are timed together. Default: 200,000; a tenth of it where each costs `depth` steps. */
+  /** Switches that are timed together. Default: 500,000; a tenth of it at `depth`, where each may cost that many steps. */
   readonly switches?: number
   /** Calls. Default: 1,000. */
   readonly depth?: number
@@ -83,9 +83,10 @@ const asyncFunction: Kind = {
 
 /** Measures all kinds, interleaved over the rounds. In a process that does nothing else meanwhile. */
 export async function measureTasks(settings: TaskSettings = {}): Promise<readonly TaskFigures[]> {
-  const { count = 100_000, switches = 200_000, depth = 1000, rounds = 5 } = settings
+  const { count = 100_000, switches = 500_000, depth = 1000, rounds = 5 } = settings
   const kinds = [asyncFunction, coroutine, fiber]
   const samples = kinds.map(() => ({ creation: [], switching: [], deep: [], bytes: [] }) as Record<string, number[]>)
+  for (const kind of kinds) await kind.alternate(switches, 0) // until it is compiled
   for (let round = 0; round < rounds; round++) {
     for (const [i, kind] of kinds.entries()) {
       const { creation, bytes } = holdingOf(kind, count)

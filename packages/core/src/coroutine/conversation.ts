@@ -15,9 +15,9 @@
  */
 
 import { CLOSED, type Connection, clientGone, type FetchApp, WRITABLE } from '../connection/index.js'
+import type { Coroutine } from './coroutine.js'
 import { CancelledError } from './errors.js'
 import { settled } from './operations.js'
-import type { Coroutine } from './scheduler.js'
 import type { Steps, Suspension, Task } from './suspension.js'
 
 /** Tells a demultiplexer what a connection waits for now, if that has changed. */

@@ -1,5 +1,6 @@
+import type { Coroutine } from './coroutine.js'
 import { DeadlockError, named } from './errors.js'
-import type { Coroutine, Scheduler } from './scheduler.js'
+import type { Scheduler } from './scheduler.js'
 
 /** Turns between two looks at Node's own loop: a fraction of a millisecond where few are ready. */
 const TURNS = 256

@@ -1,7 +1,7 @@
 /** What coroutines wait for, as `yield* sleep(10)`. */
 
+import type { Coroutine } from './coroutine.js'
 import { TimeoutError } from './errors.js'
-import type { Coroutine } from './scheduler.js'
 import { Operation, type Steps, type Task } from './suspension.js'
 
 /** Lets all others that are ready have a turn. */
