@@ -17,3 +17,4 @@ export {
   type ShareableClass,
 } from './shareable.js'
 export type { Shared } from './shared.js'
+export { type DequeStealer, type DequeWorker, type Stolen, WorkStealingDeque } from './work-stealing-deque.js'

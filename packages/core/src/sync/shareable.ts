@@ -10,6 +10,7 @@ import { Mutex } from './mutex.js'
 import { RecordRing } from './record-ring.js'
 import { Semaphore } from './semaphore.js'
 import type { Shared } from './shared.js'
+import { WorkStealingDeque } from './work-stealing-deque.js'
 
 /** An object in shared memory that can describe itself for another thread. */
 export interface Shareable {
@@ -39,6 +40,7 @@ const kinds = new Map<string, ShareableClass>([
   ['semaphore', Semaphore],
   ['bounded-queue', BoundedQueue],
   ['record-ring', RecordRing],
+  ['work-stealing-deque', WorkStealingDeque],
 ])
 
 /**
