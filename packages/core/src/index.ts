@@ -42,6 +42,7 @@ export {
   Children,
   Door,
   EventLoop,
+  type Intake,
   type Ledger,
   Lot,
   NestedLibuv,

@@ -5,6 +5,7 @@
 export { BoundedQueue, type PutResult, type QueueStatistics, type TakeResult } from './bounded-queue.js'
 export { Condition } from './condition.js'
 export { HotQueue, type Source } from './hot-queue.js'
+export { IdleWorker, IdleWorkers } from './idle-workers.js'
 export { Mutex } from './mutex.js'
 export { RecordRing, type RingStatistics, type WriteResult } from './record-ring.js'
 export { Semaphore } from './semaphore.js'

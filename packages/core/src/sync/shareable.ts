@@ -6,6 +6,7 @@
  */
 import { BoundedQueue } from './bounded-queue.js'
 import { Condition } from './condition.js'
+import { IdleWorkers } from './idle-workers.js'
 import { Mutex } from './mutex.js'
 import { RecordRing } from './record-ring.js'
 import { Semaphore } from './semaphore.js'
@@ -40,6 +41,7 @@ const kinds = new Map<string, ShareableClass>([
   ['semaphore', Semaphore],
   ['bounded-queue', BoundedQueue],
   ['record-ring', RecordRing],
+  ['idle-workers', IdleWorkers],
   ['work-stealing-deque', WorkStealingDeque],
 ])
 

@@ -1,0 +1,76 @@
+// An app that spreads its work over the workers of work-stealing: what it shows is which thread did what.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { threadId } from 'node:worker_threads'
+import { join, spawn } from '@cs/patterns/work-stealing'
+
+export async function fib(n) {
+  if (n < 2) return { value: n, threads: [threadId] }
+  if (n < 20) return { value: plain(n), threads: [threadId] }
+  const half = spawn('fib', n - 1)
+  const parts = [await fib(n - 2), await half]
+  return {
+    value: parts[0].value + parts[1].value,
+    threads: [...new Set([...parts[0].threads, ...parts[1].threads, threadId])],
+  }
+}
+
+function plain(n) {
+  return n < 2 ? n : plain(n - 1) + plain(n - 2)
+}
+
+export const echo = (...values) => values
+export const where = () => threadId
+export function burn(ms) {
+  for (const end = performance.now() + ms; performance.now() < end; );
+  return threadId
+}
+export async function rest(ms) {
+  await sleep(ms)
+  return threadId
+}
+export function fail(message) {
+  throw new RangeError(message)
+}
+export const exit = () => process.exit(7)
+export const returnsFunction = () => () => 1
+/** Passes a token from task to task, on whatever threads: each waits for the next. */
+export async function chain(n) {
+  return n === 0 ? 0 : 1 + (await spawn('chain', n - 1))
+}
+export const notAFunction = 1
+
+const paths = {
+  '/hello': () => 'hello',
+  '/where': () => threadId,
+  '/fib': ({ n }) => fib(Number(n)),
+  '/wide': async ({ n }) => {
+    const tasks = Array.from({ length: Number(n) }, (_, i) => spawn('echo', i))
+    const values = await Promise.all(tasks.map((task) => join(task)))
+    return values.every(([value], i) => value === i)
+  },
+  '/large': async ({ bytes }) => {
+    const [back] = await spawn('echo', new Uint8Array(Number(bytes)).fill(7))
+    return back.length === Number(bytes) && back.every((byte) => byte === 7)
+  },
+  '/burns': async ({ n, ms }) =>
+    Promise.all(Array.from({ length: Number(n) }, () => spawn('burn', Number(ms)))).then((all) => [...new Set(all)]),
+  '/rests': async ({ n, ms }) =>
+    Promise.all(Array.from({ length: Number(n) }, () => spawn('rest', Number(ms)))).then((all) => all.length),
+  '/chain': ({ n }) => chain(Number(n)),
+  '/failure': () => spawn('fail', 'no luck').then(null, ({ name, message }) => `${name}: ${message}`),
+  '/unknown': () => spawn('nobody'),
+  '/uncloneable': () => spawn('echo', () => 1),
+  '/unreturnable': () => spawn('returnsFunction'),
+  '/exit': () => spawn('exit'),
+}
+
+export default {
+  async fetch(request) {
+    const url = new URL(request.url)
+    try {
+      return Response.json(await paths[url.pathname](Object.fromEntries(url.searchParams)))
+    } catch ({ name, message }) {
+      return Response.json(`${name}: ${message}`, { status: 500 })
+    }
+  },
+}
