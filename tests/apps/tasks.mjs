@@ -1,4 +1,6 @@
-// An app that spreads its work over the workers of work-stealing: what it shows is which thread did what.
+/** An app that spreads its work over the workers of work-stealing, and shows which thread did what. */
+
+import { appendFileSync, existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { threadId } from 'node:worker_threads'
 import { join, spawn } from '@cs/patterns/work-stealing'
@@ -33,11 +35,22 @@ export function fail(message) {
 }
 export const exit = () => process.exit(7)
 export const returnsFunction = () => () => 1
+/** Leaves a line in a file: run twice, it leaves two. */
+export const mark = (file, i) => appendFileSync(file, `${i}\n`)
 /** Passes a token from task to task, on whatever threads: each waits for the next. */
 export async function chain(n) {
   return n === 0 ? 0 : 1 + (await spawn('chain', n - 1))
 }
 export const notAFunction = 1
+
+const cell = new Int32Array(new SharedArrayBuffer(4))
+
+/** Holds the thread until a file is there. */
+function block({ begun, gate }) {
+  appendFileSync(begun, 'begun')
+  while (!existsSync(gate)) Atomics.wait(cell, 0, 0, 5)
+  return threadId
+}
 
 const paths = {
   '/hello': () => 'hello',
@@ -61,7 +74,18 @@ const paths = {
   '/unknown': () => spawn('nobody'),
   '/uncloneable': () => spawn('echo', () => 1),
   '/unreturnable': () => spawn('returnsFunction'),
-  '/exit': () => spawn('exit'),
+  '/marks': async ({ file, n }) => {
+    await Promise.all(Array.from({ length: Number(n) }, (_, i) => spawn('mark', file, i)))
+    return true
+  },
+  '/block': block,
+  '/block-and-exit': (query) => process.exit(block(query) && 3),
+  /** Time for a thief to take it; else the thread that waits for it would run it, and end. */
+  '/exit': () => {
+    const task = spawn('exit')
+    Atomics.wait(cell, 0, 0, 50)
+    return join(task)
+  },
 }
 
 export default {
