@@ -10,7 +10,7 @@ export const MOST = 256
 /** Connections that a worker takes out of the injection queue at once, at most. */
 export const BATCH = 64
 
-/** Tasks that a worker has spawned and nobody has begun, at most; see {@link Tasks}. */
+/** Tasks of a worker that others can see or run, at most; what it spawns beyond waits on its own thread. */
 const TASKS_EACH = 1024
 
 /** Counts of a worker, each a 64-bit cell. The first three are floating point and the worker's own. */

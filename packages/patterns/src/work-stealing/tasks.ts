@@ -77,6 +77,8 @@ export class Tasks {
   readonly #seat: IdleWorker
   readonly #freeRows: number[]
   readonly #pending = new Map<number, Task<unknown>>()
+  /** Tasks for which there was no row. Thieves cannot see them. */
+  readonly #heldBack: { readonly task: Task<unknown>; readonly bytes: Buffer }[] = []
   /** Tasks that somebody waits for. */
   readonly #joined = new Set<Task<unknown>>()
   /** True while there is somebody on this thread who looks for a task to run, or sleeps. */
@@ -93,21 +95,22 @@ export class Tasks {
     this.#freeRows = crew.table.freeOf(index)
   }
 
-  /** Has any worker run a function. Where this one has too many under way already it runs it at once, and so is held up. */
+  /** Has any worker run a function; where there are too many under way, once one of them has ended. */
   spawn<Result>(name: string, args: readonly unknown[]): Task<Result> {
     this.#function(name)
     const bytes = this.#pack(name, args)
     const task = new Task<Result>(name, (joined) => this.#join(joined))
     const row = this.#freeRows.pop()
-    if (row === undefined) {
-      this.#runNow(bytes, task)
-      return task
-    }
+    if (row === undefined) this.#heldBack.push({ task, bytes })
+    else this.#queue(row, task, bytes)
+    return task
+  }
+
+  #queue(row: number, task: Task<unknown>, bytes: Buffer): void {
     this.#crew.table.queue(row, bytes)
     this.#pending.set(row, task)
     this.#deque.push(row) // has as many slots as there are rows
     this.#crew.idle.notify() || this.#crew.joining.call()
-    return task
   }
 
   /** Runs a task that was taken from a deque, to its end where it is synchronous. */
@@ -126,7 +129,12 @@ export class Tasks {
     return this.#crew.table.hasEnded(this.#index)
   }
 
-  /** Settles the tasks that have ended; returns how many. */
+  /** Whether there are tasks that wait for a row. */
+  get holdsBack(): boolean {
+    return this.#heldBack.length > 0
+  }
+
+  /** Settles the tasks that have ended, and lets as many in that were held back; returns how many it settled. */
   collect(): number {
     if (!this.hasEnded) return 0
     let settled = 0
@@ -137,6 +145,10 @@ export class Tasks {
       this.#pending.delete(row)
       this.#settle(task, result === undefined ? lost(task.name) : (deserialize(result) as Outcome))
       settled++
+    }
+    while (this.holdsBack && this.#freeRows.length > 0) {
+      const { task, bytes } = this.#heldBack.pop()!
+      this.#queue(this.#freeRows.pop()!, task, bytes)
     }
     return settled
   }
@@ -169,12 +181,11 @@ export class Tasks {
     await undefined // whoever joins goes on first, perhaps to spawn more
     let turnAt = performance.now() + TURN_MS
     while (this.#isAwaited()) {
-      const row = this.#next()
-      if (row === 'empty') {
+      const running = this.#runOne()
+      if (running === 'nothing') {
         await this.#sleep()
         continue
       }
-      const running = this.run(row)
       if (running !== undefined) {
         this.#looking = false
         this.#help()
@@ -197,9 +208,15 @@ export class Tasks {
     return this.#joined.size > 0
   }
 
-  #next(): number | 'empty' {
-    const row = this.#deque.pop()
-    return row === 'empty' ? this.#thief.steal(this.#crew.tasks) : row
+  #runOne(): void | Promise<void> | 'nothing' {
+    let row = this.#deque.pop()
+    if (row === 'empty') {
+      // All rows may be those of tasks that wait for one without.
+      const next = this.#heldBack.pop()
+      if (next !== undefined) return this.#runWithoutRow(next.bytes, next.task)
+      row = this.#thief.steal(this.#crew.tasks)
+    }
+    return row === 'empty' ? 'nothing' : this.run(row)
   }
 
   async #sleep(): Promise<void> {
@@ -213,11 +230,10 @@ export class Tasks {
     seat.leave()
   }
 
-  #runNow(bytes: Buffer, task: Task<unknown>): void {
+  #runWithoutRow(bytes: Buffer, task: Task<unknown>): void | Promise<void> {
     const settle = (result: Uint8Array): void => this.#settle(task, deserialize(result) as Outcome)
     const result = this.#execute(bytes)
-    if (result instanceof Promise) result.then(settle)
-    else settle(result)
+    return result instanceof Promise ? result.then(settle) : settle(result)
   }
 
   #pack(name: string, args: readonly unknown[]): Buffer {

@@ -58,7 +58,7 @@ export class Worker implements Source, Shift {
       }
       idle.lieDown()
       if (!this.#seesWork()) {
-        if (this.#crew.injection.closed) {
+        if (this.#crew.injection.closed && !this.#tasks.holdsBack) {
           idle.leave()
           return 'closed'
         }
