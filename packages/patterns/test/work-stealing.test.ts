@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { Worker as Thread } from 'node:worker_threads'
 import { dehydrate } from '@cs/core/sync'
 import { spawn, TaskError, workStealing } from '@cs/patterns/work-stealing'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import { createCrew, dismissOne, Injector, statisticsOf, Thief } from '../dist/work-stealing/index.js'
 import { TaskTable } from '../dist/work-stealing/task-table.js'
 
@@ -112,3 +112,23 @@ it('spawn says what it needs where there are no workers', () => {
 it('has as many workers as there are processors, unless told otherwise', () => {
   expect(workStealing.options.threads).toMatchObject({ default: availableParallelism() })
 })
+
+it('grows and shrinks while it serves, down to one worker, and loses no task', async (context) => {
+  context.skip(workStealing.missing() !== undefined, workStealing.missing())
+  const server = await workStealing.serve({ app: new URL('fixtures/spawns.mjs', import.meta.url), threads: 2 })
+  onTestFinished(() => server.close())
+  const workers = () => server.stats().units.filter(({ role }) => role === 'worker')
+  const sum = async () => (await fetch(server.url, { headers: { connection: 'close' } })).json()
+  expect([server.grow(), server.grow()]).toEqual([3, 4])
+  const [before] = await Promise.all([sum(), until(() => workers().every(({ state }) => state === 'ready'))])
+  expect([before, workers().length]).toEqual([499_500, 4])
+  const meanwhile = sum()
+  expect([server.shrink(), server.shrink(), server.shrink(), server.shrink()]).toEqual([3, 2, 1, 1])
+  await until(() => workers().length === 1)
+  expect([await meanwhile, await sum()]).toEqual([499_500, 499_500])
+  expect(server.stats()).toMatchObject({ restarts: 0, parts: { threads: { count: 1 }, injection: { depth: 0 } } })
+})
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise(setImmediate)
+}

@@ -88,8 +88,9 @@ export function dismissOne({ dismissals, idle }: Crew): void {
   idle.call()
 }
 
-/** Gives a word to those who wait for what a dead worker was running, and to the thieves of what it had not begun. */
+/** Tells those who wait for what a dead worker was running, and the thieves of what it had not begun. Host only. */
 export function settleDead({ table, joining, idle }: Crew, index: number): void {
+  for (const seats of [joining, idle]) seats.worker(index).leave() // it is no sleeper that could be called
   for (const spawner of table.abandon(index)) joining.callOne(spawner) || idle.callOne(spawner)
   idle.notify()
 }

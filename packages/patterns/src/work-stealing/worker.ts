@@ -41,7 +41,7 @@ export class Worker implements Source, Shift {
     this.#tasks.collect()
     let item: number | 'empty' = ++this.#looks % INJECTION_FIRST === 0 ? this.#injected() : 'empty'
     if (item === 'empty') item = this.#own()
-    if (item === 'empty' && this.#isDismissed()) return 'dismissed'
+    if (item === 'empty' && !this.#tasks.holdsBack && this.#isDismissed()) return 'dismissed'
     return item === 'empty' ? this.#injected() : item
   }
 
