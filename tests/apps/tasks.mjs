@@ -78,6 +78,11 @@ const paths = {
     await Promise.all(Array.from({ length: Number(n) }, (_, i) => spawn('mark', file, i)))
     return true
   },
+  /** Answers at once, and leaves a mark when a task has ended that nobody but what it left behind waits for. */
+  '/behind': ({ file }) => {
+    spawn('rest', 50).then((thread) => appendFileSync(file, `${thread}`))
+    return true
+  },
   '/block': block,
   '/block-and-exit': (query) => process.exit(block(query) && 3),
   /** Time for a thief to take it; else the thread that waits for it would run it, and end. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Server } from '@cs/core'
 import { serve } from '@cs/patterns/work-stealing'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { Gate, scratch, startForTest } from '../contract/case.js'
+import { contentOf, Gate, scratch, startForTest } from '../contract/case.js'
 import { type Client, connect, connectMany, request } from '../support/client.js'
 import { eventually } from '../support/deadline.js'
 import { type Thread, threadsOf } from '../support/proc.js'
@@ -94,6 +94,16 @@ describe('tasks', () => {
     const client = await connect(server)
     expect(await answer(client, '/chain?n=500')).toBe(500)
     expect(await answer(client, '/rests?n=20&ms=5')).toBe(20)
+  })
+
+  test.each([1, 2])('what a handler left behind hears of its task though all threads sleep, on %i', async (threads) => {
+    const server = await startForTest('work-stealing', { app: 'tasks.mjs', set: { threads } })
+    const client = await connect(server)
+    for (let i = 0; i < 5; i++) {
+      const file = join(scratch(), 'mark')
+      expect(await answer(client, `/behind?file=${encodeURIComponent(file)}`)).toBe(true)
+      await eventually('the mark is there', () => /^\d+$/.test(contentOf(file)))
+    }
   })
 
   test('arguments and results of megabytes come through', async () => {

@@ -88,10 +88,17 @@ export function dismissOne({ dismissals, idle }: Crew): void {
   idle.call()
 }
 
+/** Wakes a worker of whose tasks one has ended: both its looker, and its thread where that has nothing else to do. Any thread. */
+export function callSpawner({ joining, idle }: Crew, spawner: number): void {
+  joining.callOne(spawner)
+  idle.callOne(spawner)
+}
+
 /** Tells those who wait for what a dead worker was running, and the thieves of what it had not begun. Host only. */
-export function settleDead({ table, joining, idle }: Crew, index: number): void {
+export function settleDead(crew: Crew, index: number): void {
+  const { table, joining, idle } = crew
   for (const seats of [joining, idle]) seats.worker(index).leave() // it is no sleeper that could be called
-  for (const spawner of table.abandon(index)) joining.callOne(spawner) || idle.callOne(spawner)
+  for (const spawner of table.abandon(index)) callSpawner(crew, spawner)
   idle.notify()
 }
 

@@ -10,7 +10,7 @@
 
 import { deserialize, serialize } from 'node:v8'
 import type { DequeWorker, IdleWorker } from '@cs/core/sync'
-import type { Crew } from './crew.js'
+import { type Crew, callSpawner } from './crew.js'
 import type { Thief } from './thief.js'
 
 /** A task that could not be spawned, or did not come to an end. */
@@ -115,11 +115,8 @@ export class Tasks {
 
   /** Runs a task that was taken from a deque, to its end where it is synchronous. */
   run(row: number): void | Promise<void> {
-    const { table, joining, idle } = this.#crew
-    const end = (result: Uint8Array): void => {
-      const spawner = table.end(row, result)
-      joining.callOne(spawner) || idle.callOne(spawner) // perhaps this very thread, whose looker sleeps
-    }
+    const { table } = this.#crew
+    const end = (result: Uint8Array): void => callSpawner(this.#crew, table.end(row, result)) // perhaps of this very thread
     const result = this.#execute(table.begin(row, this.#index))
     return result instanceof Promise ? result.then(end) : end(result)
   }

@@ -24,6 +24,8 @@ export class Worker implements Source, Shift {
   readonly #workload: WorkloadRow
   readonly #batch = new Int32Array(BATCH)
   #looks = 0
+  /** True once a task was settled: whoever waits for it, though no handler does, goes on when the thread next breathes. */
+  #settled = false
 
   constructor(crew: Crew, index: number, service: Service, thief: Thief, tasks: Tasks) {
     this.#crew = crew
@@ -38,7 +40,7 @@ export class Worker implements Source, Shift {
 
   /** What it has, or comes from outside. */
   tryTake(): number | 'empty' | 'dismissed' {
-    this.#tasks.collect()
+    this.#collect()
     let item: number | 'empty' = ++this.#looks % INJECTION_FIRST === 0 ? this.#injected() : 'empty'
     if (item === 'empty') item = this.#own()
     if (item === 'empty' && !this.#tasks.holdsBack && this.#isDismissed()) return 'dismissed'
@@ -51,10 +53,12 @@ export class Worker implements Source, Shift {
     const deadline = performance.now() + timeoutMs
     for (;;) {
       idle.search()
-      const item = this.#tasks.collect() > 0 ? 'settled' : this.#anything()
+      this.#collect()
+      const item = this.#settled ? 'timed out' : this.#anything()
       if (item !== 'empty') {
         idle.found(this.#seesWork)
-        return item === 'settled' ? 'timed out' : item // whoever waited for the task goes on as the thread breathes
+        if (item === 'timed out') this.#settled = false // the thread breathes now
+        return item
       }
       idle.lieDown()
       if (!this.#seesWork()) {
@@ -81,6 +85,10 @@ export class Worker implements Source, Shift {
 
   leave(): void {
     this.#workload.leave()
+  }
+
+  #collect(): void {
+    if (this.#tasks.collect() > 0) this.#settled = true
   }
 
   #anything(): number | 'empty' | 'dismissed' {
