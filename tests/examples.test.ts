@@ -115,6 +115,17 @@ test('asynchronous: threads of the C library read the sockets, not the one that 
   expect(calls.filter((call) => /recvfrom/.test(call) && call.startsWith(`${server} `))).toEqual([])
 })
 
+test('work-stealing: of what one thread was given all do their part, and each node is run once', async () => {
+  const output = await finish(process.execPath, ['examples/work-stealing.mjs'])
+  expect(output).toMatch(/^1024 leaves; each node was run once$/m)
+  const parts = [...output.matchAll(/^thread (\d): (\d+) leaves, (\d+) times a thief$/gm)].map(([, ...part]) =>
+    part.map(Number),
+  )
+  expect(parts.map(([thread]) => thread).sort()).toEqual([0, 1, 2])
+  expect(parts.reduce((sum, [, leaves]) => sum + leaves, 0)).toBe(1024)
+  for (const [thread, leaves, thefts] of parts) if (thread > 0 && leaves > 0) expect(thefts).toBeGreaterThan(0)
+})
+
 test('reactor: an echo server of event handlers of its own', async () => {
   const output = await finish(process.execPath, ['examples/reactor.mjs'])
   expect(output).toBe('2 handlers, by poll: hello\n')

@@ -47,6 +47,7 @@ export {
   Door,
   EventLoop,
   endQuiet,
+  type Intake,
   type Ledger,
   Lot,
   NestedLibuv,

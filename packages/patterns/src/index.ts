@@ -25,3 +25,4 @@ export {
   type ReactorSettings,
   reactor,
 } from './reactor.js'
+export { join, spawn, type Task, TaskError, type WorkStealingOptions, workStealing } from './work-stealing.js'

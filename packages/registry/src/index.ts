@@ -12,6 +12,7 @@ import {
   proactor,
   producerConsumer,
   reactor,
+  workStealing,
 } from '@cs/patterns'
 import { multiProcess, processPool1, processPool2, singleProcess } from '@cs/process-models'
 import { multiThread, threadPool } from '@cs/thread-models'
@@ -39,6 +40,7 @@ export const models: readonly AnyModel[] = [
   leaderFollower,
   producerConsumer,
   pipeline,
+  workStealing,
   hybrid,
   coroutine,
   fiber,

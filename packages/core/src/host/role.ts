@@ -12,6 +12,8 @@ export interface RoleContext<Options, Shared> {
   /** The app, the buffers, the clock and the counters of this thread; in a role that handles no requests, without the app. */
   readonly service: Service
   readonly stop: StopSignal
+  /** The URL of the app's module, where the app is one. */
+  readonly appUrl: string | undefined
   /** Hands on what it is given and has the host close its descriptors if the thread dies. */
   owned<T extends { readonly descriptors: readonly number[] }>(demux: T): T
   /** The number of this unit among those of its role, from 0. */

@@ -130,6 +130,7 @@ function contextOf(
     shared,
     listener,
     index: boot.index,
+    appUrl: boot.appUrl,
     children: control.children,
     service: serviceOf(boot, role, shared, control, app, listener, stopping),
     stop: {

@@ -11,6 +11,6 @@ export {
 } from './event-loop.js'
 export { type Ledger, NestedLibuv, type Watcher } from './libuv.js'
 export { Mailbox, type Task } from './mailbox.js'
-export { Attendant, endQuiet, Lot, openLot } from './parking.js'
+export { Attendant, endQuiet, type Intake, Lot, openLot } from './parking.js'
 export { type Timer, TimerHeap } from './timer-heap.js'
 export { Workload, WorkloadRow, type WorkloadStatistics } from './workload.js'

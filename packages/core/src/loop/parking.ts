@@ -22,7 +22,6 @@ import {
 import { EpollDemultiplexer } from '../demux/index.js'
 import { Block, close, EINTR, epoll_create1, type PosixError, send } from '../posix/index.js'
 import { type Left, PARKED } from '../socket/index.js'
-import type { BoundedQueue } from '../sync/index.js'
 
 /** Bit of a row's flags, beside those of the connection: the epoll knows the descriptor, which is re-armed, not added. */
 const REGISTERED = 1 << 8
@@ -36,6 +35,12 @@ const DRAIN_SWEEP_MS = 50
 
 /** How epoll_ctl(2) says that a number is no longer that of the socket which was parked. */
 const GONE: readonly unknown[] = ['EBADF', 'ENOENT', 'EPERM']
+
+/** Where an attendant puts connections that are ready: a BoundedQueue is one. */
+export interface Intake {
+  /** Puts the first `count` descriptors in, and blocks while there is no room for all. */
+  putMany(fds: Int32Array, count: number): unknown
+}
 
 /** Opens what a lot and its attendant share; whoever opened it closes it when all threads have ended. */
 export function openLot(): number {
@@ -115,16 +120,16 @@ export class Lot {
 export class Attendant {
   readonly demux: EpollDemultiplexer
   readonly #service: Service
-  readonly #queue: BoundedQueue
+  readonly #intake: Intake
   readonly #batch = new Int32Array(1024)
   #count = 0
   #sweepAt: number
   #parked = false
 
-  constructor(epfd: number, service: Service, queue: BoundedQueue) {
+  constructor(epfd: number, service: Service, intake: Intake) {
     this.demux = new EpollDemultiplexer({ epfd })
     this.#service = service
-    this.#queue = queue
+    this.#intake = intake
     this.#sweepAt = service.now
   }
 
@@ -148,10 +153,10 @@ export class Attendant {
     this.#parked = true
   }
 
-  /** Hands the batch to the workers; blocks while the queue is full. */
+  /** Hands the batch to the workers; blocks while there is no room for it. */
   hand(): void {
     if (this.#count === 0) return
-    this.#queue.putMany(this.#batch, this.#count)
+    this.#intake.putMany(this.#batch, this.#count)
     this.#count = 0
   }
 

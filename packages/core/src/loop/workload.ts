@@ -94,6 +94,11 @@ export class WorkloadRow implements Shift {
     if (cells[BORN] === 0) cells[BORN] = monotonicTime()
   }
 
+  /** Something was taken that is no connection. */
+  works(time: number): void {
+    if (this.#cells[BUSY_SINCE] === 0) this.#cells[BUSY_SINCE] = time
+  }
+
   /** A connection was taken, whose row in the table says since when it had waited. */
   begins(fd: number, time: number): void {
     this.takes(this.#table.queuedFor(fd, time), time)
@@ -102,7 +107,7 @@ export class WorkloadRow implements Shift {
   /** Something was taken that had waited for so many ms. */
   takes(waited: number, time: number): void {
     const cells = this.#cells
-    if (cells[BUSY_SINCE] === 0) cells[BUSY_SINCE] = time
+    this.works(time)
     cells[TAKEN]++
     cells[WAITED] += waited
     if (waited > cells[WAITED_LONGEST]) cells[WAITED_LONGEST] = waited

@@ -149,6 +149,23 @@ export class BoundedQueue {
     return outcome === 'timed out' ? 'empty' : outcome
   }
 
+  /**
+   * Takes up to `count` of the oldest values, in order, into the start of `into`, under one lock and without blocking; returns
+   * how many. Throws RangeError for a count outside 0..into.length. Any thread.
+   */
+  tryTakeMany(into: Int32Array, count: number = into.length): number {
+    inRange('count', count, 0, into.length)
+    const cells = this.#cells
+    lock(cells, LOCK)
+    const taken = Math.min(count, this.#capacity - this.#room())
+    for (let i = 0; i < taken; i++) into[i] = cells[SLOTS + ((cells[HEAD] + i) & this.#mask)]
+    advance(cells, HEAD, taken)
+    const putters = call(cells, PUTTERS, taken)
+    unlock(cells, LOCK)
+    wake(cells, PUTTERS, putters)
+    return taken
+  }
+
   /** Yields what take() returns, blocking, until the queue is closed and drained. Any thread. */
   *[Symbol.iterator](): Generator<number, void, undefined> {
     for (let value = this.take(); typeof value === 'number'; value = this.take()) yield value

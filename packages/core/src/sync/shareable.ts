@@ -6,10 +6,12 @@
  */
 import { BoundedQueue } from './bounded-queue.js'
 import { Condition } from './condition.js'
+import { IdleWorkers } from './idle-workers.js'
 import { Mutex } from './mutex.js'
 import { RecordRing } from './record-ring.js'
 import { Semaphore } from './semaphore.js'
 import type { Shared } from './shared.js'
+import { WorkStealingDeque } from './work-stealing-deque.js'
 
 /** An object in shared memory that can describe itself for another thread. */
 export interface Shareable {
@@ -39,6 +41,8 @@ const kinds = new Map<string, ShareableClass>([
   ['semaphore', Semaphore],
   ['bounded-queue', BoundedQueue],
   ['record-ring', RecordRing],
+  ['idle-workers', IdleWorkers],
+  ['work-stealing-deque', WorkStealingDeque],
 ])
 
 /**

@@ -207,3 +207,24 @@ describe('bounded queue', () => {
     expect(await survivor.result).toEqual(range(1000))
   })
 })
+
+describe('to take many from a bounded queue', () => {
+  test('takes the oldest, in order, and no more than there are', () => {
+    const queue = BoundedQueue.create(8)
+    const into = new Int32Array(8)
+    queue.putMany(Int32Array.of(1, 2, 3, 4, 5))
+    expect([queue.tryTakeMany(into, 2), ...into.subarray(0, 2)]).toEqual([2, 1, 2])
+    expect([queue.tryTakeMany(into), ...into.subarray(0, 3), queue.tryTakeMany(into)]).toEqual([3, 3, 4, 5, 0])
+    expect(queue.statistics()).toMatchObject({ put: 5, taken: 5 })
+    expect(() => queue.tryTakeMany(into, 9)).toThrow('count must be an integer of 0..8; it is 9')
+  })
+
+  test('lets in as many putters as it made room for', async () => {
+    const queue = BoundedQueue.create(2)
+    queue.putMany(Int32Array.of(1, 2))
+    const putters = startMany<string>(2, 'putOnce', (i) => ({ queue, value: 3 + i }))
+    await until(() => queue.waitingPutters === 2)
+    expect(queue.tryTakeMany(new Int32Array(2))).toBe(2)
+    expect(await results(putters)).toEqual(['put', 'put'])
+  })
+})
