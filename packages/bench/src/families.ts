@@ -3,9 +3,12 @@ import { fileURLToPath } from 'node:url'
 import { type Contender, selectFrom } from './contender.js'
 import { measure, type Scenario, scenariosFor } from './measure.js'
 import { mixedLoader, RATE } from './mixed-load.js'
+import { measureMessages, tableOfMessages } from './modern/messages.js'
+import { measureTasks, tableOfTasks } from './modern/tasks.js'
 import { renderMarkdown, renderText, summarise } from './report.js'
 import { nodeHttpServer, type ServerSpec } from './servers.js'
 import type { Suite, SuiteRequest } from './suite.js'
+import { alignedTable, markdownTable } from './table.js'
 
 const BURNING_APP = fileURLToPath(import.meta.resolve('./burning-app.js'))
 
@@ -23,6 +26,12 @@ const BURNING: Scenario = {
   close: false,
 }
 
+/** What a library of the family costs by itself. */
+interface Library {
+  readonly title: string
+  measure(): Promise<readonly (readonly string[])[]>
+}
+
 interface Family {
   readonly name: string
   readonly description: string
@@ -31,6 +40,8 @@ interface Family {
   readonly scenarios: (connections: number) => readonly Scenario[]
   /** Whether to measure what becomes of cheap requests beside expensive ones. */
   readonly burning?: boolean
+  /** What is measured without servers, before them. */
+  readonly libraries?: readonly Library[]
 }
 
 const cluster: ServerSpec = { name: 'node:http ×2', command: [...nodeHttpServer.command, '--workers', '2'] }
@@ -87,9 +98,20 @@ export const families: readonly Suite[] = [
     scenarios: scenariosFor,
     burning: true,
   }),
+  suiteOf({
+    name: 'modern',
+    description: 'coroutine, fiber, actor, epoll and node:http; what a task that waits costs, and what a message costs',
+    contenders: [model('epoll'), model('coroutine'), model('fiber'), model('actor')],
+    scenarios: scenariosFor,
+    libraries: [
+      { title: 'tasks that wait', measure: async () => tableOfTasks(await measureTasks()) },
+      { title: 'messages between actors', measure: async () => tableOfMessages(await measureMessages()) },
+    ],
+  }),
 ]
 
-function suiteOf({ name, description, reference = [], contenders, scenarios, burning = false }: Family): Suite {
+function suiteOf(family: Family): Suite {
+  const { name, description, reference = [], contenders, scenarios, burning = false, libraries = [] } = family
   return {
     name,
     description,
@@ -99,6 +121,11 @@ function suiteOf({ name, description, reference = [], contenders, scenarios, bur
       selectFrom({ suite: name, reference: [nodeHttpServer, ...reference], contenders }, known, wanted),
 
     async measure(servers, request) {
+      const tables: [title: string, cells: readonly (readonly string[])[]][] = []
+      for (const { title, measure } of libraries) {
+        request.progress(title)
+        tables.push([title, await measure()])
+      }
       const plain = scenarios(request.connections)
       const results = [await measure({ ...request, servers, scenarios: plain })]
       if (burning) results.push(await measureBurning(servers, request))
@@ -109,9 +136,15 @@ function suiteOf({ name, description, reference = [], contenders, scenarios, bur
       const report = summarise(request.environment, burning ? [...plain, BURNING] : plain, together)
       const files = {
         [`${name}.json`]: `${JSON.stringify(report, undefined, 2)}\n`,
-        [`${name}.md`]: renderMarkdown(report),
+        [`${name}.md`]: [
+          renderMarkdown(report),
+          ...tables.map(([title, cells]) => `## ${title}\n\n${markdownTable(cells)}\n`),
+        ].join('\n'),
       }
-      return { text: renderText(report), files, failures: report.failures }
+      const text = [renderText(report), ...tables.map(([title, cells]) => `${title}\n\n${alignedTable(cells)}\n`)].join(
+        '\n',
+      )
+      return { text, files, failures: report.failures }
     },
   }
 }

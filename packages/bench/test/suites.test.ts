@@ -17,7 +17,7 @@ describe('the names of suites', () => {
 
   it('are all listed when one is unknown', () => {
     expect(() => findSuites(['idle', 'toString'])).toThrow(
-      "there is no suite 'toString'; there are: throughput, idle, processes, threads, patterns, soak",
+      "there is no suite 'toString'; there are: throughput, idle, processes, threads, patterns, modern, soak",
     )
   })
 
@@ -36,7 +36,10 @@ describe('the command', () => {
   })
 
   it.each([
-    [['reverse'], "there is no suite 'reverse'; there are: throughput, idle, processes, threads, patterns, soak"],
+    [
+      ['reverse'],
+      "there is no suite 'reverse'; there are: throughput, idle, processes, threads, patterns, modern, soak",
+    ],
     [['--idle', '0,100'], '--idle is for the suite idle'],
     [['idle', '--idle', '0,many'], '--idle must be whole numbers with commas between, not 0,many'],
     [['idle', '--idle', ''], '--idle must be whole numbers with commas between, not '],
