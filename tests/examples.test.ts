@@ -131,6 +131,11 @@ test('half-sync-async: requests cross to another thread, and responses back', as
   expect(output).toMatch(/^thread 0 heard: request 1 on thread ([1-9]\d*), request 2 on thread \1\n$/)
 })
 
+test('pipeline: the stage whose queue fills is the bottleneck', async () => {
+  const output = await finish(process.execPath, ['examples/pipeline.mjs'])
+  expect(output).toBe('most waits in front of handle\n')
+})
+
 function fileOf(name: string): string {
   return `examples/io-models/${name}.mjs`
 }

@@ -2,7 +2,7 @@
 
 import type { Model } from '@cs/core'
 import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
-import { eventLoop, halfSyncAsync, proactor, reactor } from '@cs/patterns'
+import { eventLoop, halfSyncAsync, pipeline, proactor, reactor } from '@cs/patterns'
 import { multiProcess, processPool1, processPool2, singleProcess } from '@cs/process-models'
 import { multiThread, threadPool } from '@cs/thread-models'
 
@@ -26,6 +26,7 @@ export const models: readonly AnyModel[] = [
   proactor,
   eventLoop,
   halfSyncAsync,
+  pipeline,
 ]
 
 /** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */
