@@ -14,7 +14,7 @@ export const variants: readonly Variant[] = [
   { model: 'proactor', set: { backend: 'aio' } },
   { model: 'proactor', set: { backend: 'emulated' } },
   { model: 'event-loop', set: { demultiplexer: 'poll' } },
-  { model: 'half-sync-async', set: { waiting: 1 } },
+  { model: 'half-sync-async', set: { threads: 2, waiting: 1 } },
   { model: 'leader-follower', set: { events: 'hand-off' } },
   { model: 'hybrid', set: { combination: 'processes+threads' } },
   { model: 'hybrid', set: { combination: 'epoll+coroutine' } },

@@ -154,11 +154,13 @@ export const pipeline: Model<PipelineOptions> = defineModel<PipelineOptions, Pip
         const { connections } = parser
         const bell = shared.crossing.callerBell(index)
 
-        while (!stop.forced && (connections.size > 0 || isAtWork(shared, READERS) || !parser.isIdle)) {
+        const isNeeded = (): boolean => connections.size > 0 || isAtWork(shared, READERS)
+
+        while (!stop.forced && (isNeeded() || !parser.isIdle)) {
           if (parser.takes()) await parser.settle()
           else {
             load.ends()
-            if (parser.liesDown()) bell.sleep(soonest(connections.timeout, scaler.timeout))
+            if (parser.liesDown() && isNeeded()) bell.sleep(soonest(connections.timeout, scaler.timeout))
             bell.rise()
             service.tick()
           }

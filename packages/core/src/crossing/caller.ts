@@ -143,52 +143,57 @@ export class Caller implements FetchApp {
     this.#bell.rise()
   }
 
-  /** Leaves a record for the thread that handles a request. */
-  send(answerer: number, record: Sheet): void {
+  /** Tells the thread that handles a request something about it, if that thread still has it. */
+  tell(exchange: Exchange, kind: number, value = 0): void {
+    if (!this.#exchanges.has(exchange.id)) return // the thread may have left, and nobody would read it
+    this.#sheet.begin(kind, exchange.id, this.#number, 0)
+    this.#sheet.words[A] = value
+    this.#send(exchange.answerer, this.#sheet)
+  }
+
+  /** Leaves a record for an answerer, now or when there is room. */
+  #send(answerer: number, record: Sheet): void {
     if (this.#unsent.length === 0 && this.#crossing.send(answerer, record) !== 'full') return
     const kept = new Sheet(record.length)
     kept.copy(record)
     this.#unsent.push({ answerer, record: kept })
   }
 
-  /** A record to be filled and sent at once. */
-  begin(kind: number, id: number): Sheet {
-    this.#sheet.begin(kind, id, this.#number, 0)
-    return this.#sheet
+  /** Tells the handler's side that nobody reads its stream any more. */
+  cancel(exchange: Exchange): void {
+    this.tell(exchange, CANCEL)
+    this.#exchanges.delete(exchange.id)
   }
 
   /** Sends the body of a request as far as the handler wants it. */
-  async pump(exchange: Exchange): Promise<void> {
+  async #pump(exchange: Exchange): Promise<void> {
     if (exchange.pumping) return
     exchange.pumping = true
     this.#bodies++
     try {
       exchange.reader ??= exchange.incoming.body!.stream().getReader()
-      while (exchange.window > 0) {
+      while (exchange.window > 0 && this.#exchanges.has(exchange.id)) {
         const { done, value } = await exchange.reader.read()
         if (done) {
-          this.send(exchange.answerer, this.begin(BODY_END, exchange.id))
+          this.tell(exchange, BODY_END)
           break
         }
-        this.#sendPieces(exchange, value)
+        if (this.#exchanges.has(exchange.id)) this.#sendPieces(exchange, value)
       }
     } catch (error) {
-      writeFailure(this.#sheet, BODY_FAILED, exchange.id, this.#number, error)
-      this.send(exchange.answerer, this.#sheet)
+      if (this.#exchanges.has(exchange.id)) {
+        writeFailure(this.#sheet, BODY_FAILED, exchange.id, this.#number, error)
+        this.#send(exchange.answerer, this.#sheet)
+      }
     }
     this.#bodies--
     exchange.pumping = false
   }
 
-  /** Tells the handler's side that nobody reads its stream any more. */
-  cancel(exchange: Exchange): void {
-    if (this.#exchanges.delete(exchange.id)) this.send(exchange.answerer, this.begin(CANCEL, exchange.id))
-  }
-
   #sendPieces(exchange: Exchange, bytes: Uint8Array): void {
     for (const piece of piecesOf(bytes)) {
       writePiece(this.#sheet, BODY, exchange.id, this.#number, piece)
-      this.send(exchange.answerer, this.#sheet)
+      this.#send(exchange.answerer, this.#sheet)
       exchange.window -= piece.length
     }
   }
@@ -207,7 +212,9 @@ export class Caller implements FetchApp {
     const flags = (source === undefined || isHere ? 0 : BODY_FOLLOWS) | (exchange.aborted ? ABORTED : 0)
     writeRequest(this.#sheet, id, this.#number, incoming, exchange.inline, flags)
     this.#sheet.words[STAMP] = exchange.since
-    return this.#crossing.put(this.#sheet) !== 'full'
+    if (this.#crossing.put(this.#sheet) === 'full') return false
+    exchange.inline = undefined
+    return true
   }
 
   #take(sheet: Sheet): void {
@@ -218,12 +225,12 @@ export class Caller implements FetchApp {
     exchange.answerer = words[SENDER]
     switch (words[KIND]) {
       case TAKEN:
-        if (exchange.aborted) this.send(exchange.answerer, this.begin(ABORT, exchange.id))
+        if (exchange.aborted) this.tell(exchange, ABORT)
         return
       case WANT:
         this.#service.appRan = true
         exchange.window += words[A]
-        return void this.pump(exchange)
+        return void this.#pump(exchange)
       case RESPONSE:
         return this.#answer(exchange, sheet)
       case CHUNK:
@@ -352,14 +359,12 @@ class Exchange implements PromiseLike<Response> {
     const room = this.#controller!.desiredSize! - this.#granted
     if (room < WINDOW_BYTES / 2) return
     this.#granted += room
-    const record = this.#caller.begin(CREDIT, this.id)
-    record.words[A] = room
-    this.#caller.send(this.answerer, record)
+    this.#caller.tell(this, CREDIT, room)
   }
 
   #abort(): void {
     this.aborted = true
-    if (this.answerer !== NOBODY) this.#caller.send(this.answerer, this.#caller.begin(ABORT, this.id))
+    if (this.answerer !== NOBODY) this.#caller.tell(this, ABORT)
   }
 }
 
