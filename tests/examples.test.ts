@@ -158,6 +158,19 @@ test('hybrid: one app on three combinations, each with the threads and processes
   ])
 })
 
+test('coroutine: two talk over sockets in straight-line code, on one thread', async () => {
+  const output = await finish(process.execPath, ['examples/coroutine.mjs'])
+  expect(output).toBe('Ann hears hi\nBob hears hi!\nAnn hears hi!!\nBob hears hi!!!\n')
+})
+
+test('fiber: channels, nested waits, a bound in time, a cancellation and a panic', async () => {
+  const output = await finish(process.execPath, ['examples/fiber.mjs'])
+  const lines = output.trimEnd().split('\n')
+  const results = lines.slice(0, 4).map((line) => line.slice('a: '.length))
+  expect(results.sort()).toEqual(['1! = 1', '2! = 2', '3! = 6', '4! = 24'])
+  expect(lines.slice(4)).toEqual(['late', 'cancelled', "the fiber 'broken' panicked: out of order"])
+})
+
 function fileOf(name: string): string {
   return `examples/io-models/${name}.mjs`
 }

@@ -68,7 +68,8 @@ export const coroutine: Model<CoroutineOptions> = defineModel<CoroutineOptions, 
       async ({ options, shared: { tally }, listener, service, stop, owned, acceptedLast }) => {
         tally.clear() // of a thread that died
         const demux = owned(openDemultiplexer(options))
-        const scheduler = new Scheduler({ ledger: service })
+        const onError = (error: unknown): void => service.log('a coroutine failed', error)
+        const scheduler = new Scheduler({ ledger: service, onError })
         const conversations: (Conversation | undefined)[] = [] // by descriptor
         const connections = new ConnectionSet(service, closed)
         const libuv = new NestedLibuv(demux)

@@ -76,7 +76,8 @@ export const fiber: Model<FiberOptions> = defineModel<FiberOptions, Shared>(impo
       { readsAhead: true },
       async ({ options, shared: { census }, listener, service, stop, owned, acceptedLast }) => {
         const demux = owned(openDemultiplexer(options))
-        const scheduler = new Scheduler({ budget: options.budget, ledger: service, onError: panicked })
+        const onError = (panic: unknown): void => service.log('a fiber panicked', panic)
+        const scheduler = new Scheduler({ budget: options.budget, ledger: service, onError })
         const conversations: (Conversation | undefined)[] = [] // by descriptor
         const connections = new ConnectionSet(service, closed)
         const libuv = new NestedLibuv(demux)
@@ -133,11 +134,6 @@ export const fiber: Model<FiberOptions> = defineModel<FiberOptions, Shared>(impo
           demux.closed(fd)
           conversations[fd]!.gone()
           conversations[fd] = undefined
-        }
-
-        /** A fiber of the app's that nobody joined costs nobody else anything. */
-        function panicked(panic: unknown): void {
-          service.log('a fiber panicked', panic)
         }
 
         function drain(): void {

@@ -14,9 +14,10 @@
  * Owner thread only.
  */
 
-import { CLOSED, type Connection, clientGone, WRITABLE } from '../connection/index.js'
+import { CLOSED, type Connection, clientGone, type FetchApp, WRITABLE } from '../connection/index.js'
+import type { Coroutine } from './coroutine.js'
+import { CancelledError } from './errors.js'
 import { settled } from './operations.js'
-import type { Coroutine } from './scheduler.js'
 import type { Steps, Suspension, Task } from './suspension.js'
 
 /** Tells a demultiplexer what a connection waits for now, if that has changed. */
@@ -67,7 +68,7 @@ export class Conversation implements Suspension {
         connection.begin()
       }
     } catch (error) {
-      if (this.coroutine?.isCancelled) throw error
+      if (this.#isCancellation(error)) throw error
       connection.begin()
       return connection.failure(error)
     }
@@ -91,7 +92,7 @@ export class Conversation implements Suspension {
   /** Closes the connection if it is open still. */
   end(): void {
     this.connection.close()
-    this.#watch(this.connection)
+    this.#rest() // what an error may have left in the thread's output is nobody's
   }
 
   /** The descriptor is ready for what the connection waits for. */
@@ -133,7 +134,7 @@ export class Conversation implements Suspension {
         else connection.write(value)
       }
     } catch (reason) {
-      if (this.coroutine?.isCancelled) throw reason
+      if (this.#isCancellation(reason)) throw reason
       connection.begin()
       error = reason
     } finally {
@@ -148,12 +149,22 @@ export class Conversation implements Suspension {
     if (this.#rest() === CLOSED) this.gone()
   }
 
+  /** A handler may fail of another's cancellation, or be cancelled and fail of something else. */
+  #isCancellation(error: unknown): boolean {
+    return error instanceof CancelledError && this.coroutine?.isCancelled === true
+  }
+
   /** Leaves the connection alone until something happens to it. */
   #rest(): number {
     this.connection.rest()
     this.#watch(this.connection)
     return this.connection.waiting
   }
+}
+
+/** Types a generator as a fetch handler, for `serve({ fetch: handler(function* (request) { … }) })`. */
+export function handler(steps: (request: Request) => Steps<Response>): FetchApp['fetch'] {
+  return steps as unknown as FetchApp['fetch']
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

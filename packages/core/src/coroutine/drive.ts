@@ -1,5 +1,6 @@
-import { DeadlockError } from './errors.js'
-import type { Coroutine, Scheduler } from './scheduler.js'
+import type { Coroutine } from './coroutine.js'
+import { DeadlockError, named } from './errors.js'
+import type { Scheduler } from './scheduler.js'
 
 /** Turns between two looks at Node's own loop: a fraction of a millisecond where few are ready. */
 const TURNS = 256
@@ -44,7 +45,7 @@ function readiness(scheduler: Scheduler): Promise<void> {
 
 function deadlock(scheduler: Scheduler): DeadlockError {
   const all = [...scheduler]
-  const named = all.slice(0, NAMED).map(({ name, waitsFor }) => `'${name}' waits ${waitsFor}`)
+  const first = all.slice(0, NAMED).map(({ name, waitsFor }) => `${named('coroutine', name)} waits ${waitsFor}`)
   const rest = all.length > NAMED ? `, and ${all.length - NAMED} more` : ''
-  return new DeadlockError(`all ${all.length} wait for one another: ${named.join('; ')}${rest}`)
+  return new DeadlockError(`all ${all.length} wait for one another: ${first.join('; ')}${rest}`)
 }

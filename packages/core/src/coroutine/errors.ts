@@ -15,3 +15,8 @@ export class DeadlockError extends Error {
   readonly code: string = 'ERR_CS_DEADLOCK'
   override readonly name: string = 'DeadlockError'
 }
+
+/** Speaks of one that may have no name. */
+export function named(kind: string, name: string): string {
+  return name === '' ? `a ${kind}` : `the ${kind} '${name}'`
+}

@@ -1,7 +1,7 @@
 /** What coroutines wait for, as `yield* sleep(10)`. */
 
+import type { Coroutine } from './coroutine.js'
 import { TimeoutError } from './errors.js'
-import type { Coroutine } from './scheduler.js'
 import { Operation, type Steps, type Task } from './suspension.js'
 
 /** Lets all others that are ready have a turn. */
@@ -80,23 +80,24 @@ class Settled<T> extends Operation<T> {
   }
 
   suspend(task: Task): void {
-    const { ledger } = task.host
     this.#task = task
-    ledger.pending++
+    task.host.ledger.pending++
     this.#promise.then(
-      (value) => {
-        ledger.pending--
-        this.#task?.resume(value)
-      },
-      (error) => {
-        ledger.pending--
-        this.#task?.fail(error)
-      },
+      (value) => this.#leave()?.resume(value),
+      (error) => this.#leave()?.fail(error),
     )
   }
 
   abandon(): void {
+    this.#leave()
+  }
+
+  /** Lets go of the task, if it is waiting still. */
+  #leave(): Task | undefined {
+    const task = this.#task
     this.#task = undefined
+    if (task !== undefined) task.host.ledger.pending--
+    return task
   }
 }
 

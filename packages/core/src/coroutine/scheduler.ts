@@ -12,13 +12,15 @@
  * turn, and a catch block that takes all errors should pass this one on. One that does not wait is cancelled where it does so
  * next: what it was given, a lock say, is in its hands by then. Rejected: to call `return()` on its generator, which no catch block
  * could swallow. After a finally block that waits, the caller of `yield*` would go on as if nothing had been.
+ *
  * Owner thread only.
  */
 
 import { type Timer, TimerHeap } from '../loop/index.js'
+import { type Coroutine, DONE, PROMPT, READY, RUNNING, Strand, SUSPENDED, settle } from './coroutine.js'
 import { CancelledError } from './errors.js'
 import { RunQueue } from './run-queue.js'
-import { Operation, type Steps, type Suspension, type Task, type TaskHost, type TaskLedger } from './suspension.js'
+import type { Steps, TaskHost, TaskLedger } from './suspension.js'
 
 export interface SchedulerSettings {
   /** How often in a turn a coroutine may go on with what can be had at once. Default: 64. */
@@ -27,30 +29,6 @@ export interface SchedulerSettings {
   readonly ledger?: TaskLedger
   /** Is told what a coroutine throws that nobody has joined. Default: it is thrown as an uncaught error of the thread. */
   readonly onError?: (error: unknown, coroutine: Coroutine<unknown>) => void
-}
-
-/** A coroutine that was spawned. */
-export interface Coroutine<T> {
-  /** As it was given; empty by default. */
-  readonly name: string
-  readonly state: 'ready' | 'running' | 'suspended' | 'done'
-  /** What it waits for, in words; undefined where it does not wait. */
-  readonly waitsFor: string | undefined
-  /** True once {@link cancel} was called. */
-  readonly isCancelled: boolean
-  /** Has the `yield` at which it waits, or will wait next, throw CancelledError; false where it is done or was cancelled before. */
-  cancel(): boolean
-  /** The same with another error; false where it is done, or another interruption is on its way. */
-  interrupt(error: unknown): boolean
-  /** Takes an interruption back that has not been thrown yet. */
-  uninterrupt(error: unknown): void
-  /**
-   * Waits, as `yield* coroutine.join()`, for its end, and gives back what it returned.
-   * @throws what it threw; CancelledError where it was cancelled
-   */
-  join(): Operation<T>
-  /** The same for async code. */
-  result(): Promise<T>
 }
 
 /** What a scheduler has done. */
@@ -69,135 +47,6 @@ const DEFAULT_BUDGET = 64
 
 /** Turns that finally blocks get when a scheduler is closed. */
 const CLOSING_TURNS = 100
-
-const NEW = 0
-const READY = 1
-const RUNNING = 2
-const SUSPENDED = 3
-/** Resumed while it was being suspended. */
-const PROMPT = 4
-const DONE = 5
-const STATES = ['ready', 'ready', 'running', 'suspended', 'running', 'done'] as const
-
-class Strand<T> implements Coroutine<T>, Task {
-  readonly host: Scheduler
-  readonly name: string
-  readonly steps: Steps<T>
-  phase: number = NEW
-  /** True where it is resumed by throwing, and in the end where it threw. */
-  throws = false
-  /** What it is resumed with; in the end, what it returned or threw. */
-  value: unknown
-  suspension: Suspension | undefined
-  /** What it is to throw where it waits next. */
-  interruption: unknown
-  isCancelled = false
-  joiners: Join<T>[] | undefined
-  // all that are alive, in a ring
-  previous: Strand<unknown>
-  next: Strand<unknown>
-
-  constructor(host: Scheduler, steps: Steps<T>, name: string) {
-    this.host = host
-    this.steps = steps
-    this.name = name
-    this.previous = this.next = this as Strand<unknown>
-  }
-
-  get state(): Coroutine<T>['state'] {
-    return STATES[this.phase]
-  }
-
-  get waitsFor(): string | undefined {
-    if (this.phase !== SUSPENDED) return undefined
-    return this.suspension?.what ?? 'to be resumed'
-  }
-
-  resume(value?: unknown): void {
-    this.#goOn(false, value)
-  }
-
-  fail(error: unknown): void {
-    this.#goOn(true, error)
-  }
-
-  cancel(): boolean {
-    if (this.phase === DONE || this.isCancelled) return false
-    this.isCancelled = true
-    this.#cut(new CancelledError(`the coroutine '${this.name}' was cancelled`))
-    return true
-  }
-
-  interrupt(error: unknown): boolean {
-    if (this.phase === DONE || this.interruption !== undefined) return false
-    this.#cut(error)
-    return true
-  }
-
-  uninterrupt(error: unknown): void {
-    if (this.interruption === error) this.interruption = undefined
-  }
-
-  join(): Join<T> {
-    return new Join(this)
-  }
-
-  result(): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.join().suspend({ host: this.host, resume: resolve as (value: unknown) => void, fail: reject })
-    })
-  }
-
-  #goOn(throws: boolean, value: unknown): void {
-    if (this.phase !== SUSPENDED) return
-    this.throws = throws
-    this.value = value
-    this.suspension = undefined
-    this.host.ready(this as Strand<unknown>)
-  }
-
-  /** Has it throw now if it waits or has not begun, and else where it waits next. */
-  #cut(error: unknown): void {
-    this.interruption = error
-    if (this.phase === NEW) this.obey()
-    if (this.phase !== SUSPENDED) return
-    this.suspension!.abandon(this)
-    this.interruption = undefined
-    this.fail(error)
-  }
-
-  /** Makes the interruption what it is resumed with. */
-  obey(): void {
-    this.throws = true
-    this.value = this.interruption
-    this.interruption = undefined
-  }
-}
-
-class Join<T> extends Operation<T> {
-  readonly #strand: Strand<T>
-  task: Task | undefined
-
-  constructor(strand: Strand<T>) {
-    super()
-    this.#strand = strand
-  }
-
-  get what(): string {
-    return `for the end of '${this.#strand.name}'`
-  }
-
-  suspend(task: Task): void {
-    this.task = task
-    if (this.#strand.phase === DONE) settle(this.#strand, task)
-    else (this.#strand.joiners ??= []).push(this)
-  }
-
-  abandon(): void {
-    const { joiners } = this.#strand
-    if (joiners !== undefined) this.#strand.joiners = joiners.filter((each) => each !== this)
-  }
-}
 
 export class Scheduler implements TaskHost {
   readonly ledger: TaskLedger
@@ -227,16 +76,6 @@ export class Scheduler implements TaskHost {
   /** Coroutines that are not done. */
   get size(): number {
     return this.#size
-  }
-
-  /** Coroutines that the next turn runs. */
-  get readyCount(): number {
-    return this.#queue.size
-  }
-
-  /** The one that is running; undefined between turns. */
-  get current(): Coroutine<unknown> | undefined {
-    return this.#running
   }
 
   /** Starts a coroutine: it runs in the next turn. */
@@ -310,7 +149,7 @@ export class Scheduler implements TaskHost {
     }
   }
 
-  /** @internal Puts one into the queue, or lets it go on at once where it is just being suspended. */
+  /** @internal What a strand calls that goes on. */
   ready(strand: Strand<unknown>): void {
     if (this.#running === strand) {
       strand.phase = PROMPT
@@ -349,7 +188,7 @@ export class Scheduler implements TaskHost {
         return false
       }
       const suspension = result.value
-      if (strand.interruption !== undefined) {
+      if (strand.interruptions !== undefined) {
         strand.obey()
         strand.phase = PROMPT
       } else if (suspension === undefined) {
@@ -387,11 +226,6 @@ export class Scheduler implements TaskHost {
     if (joiners !== undefined && joiners.length > 0) for (const { task } of joiners) settle(strand, task!)
     else if (threw && !(strand.isCancelled && value instanceof CancelledError)) this.#onError(value, strand)
   }
-}
-
-function settle(strand: Strand<unknown>, task: Task): void {
-  if (strand.throws) task.fail(strand.value)
-  else task.resume(strand.value)
 }
 
 function call(callback: () => void): void {

@@ -10,7 +10,7 @@
  * `yield` with nothing lets all others have a turn. Everything here is for one thread.
  */
 
-import type { Coroutine } from './scheduler.js'
+import type { Coroutine } from './coroutine.js'
 
 /** A coroutine as those see it who have it wait. */
 export interface Task {

@@ -25,6 +25,12 @@ function* never(): Steps<void> {
   yield { what: 'for ever', suspend() {}, abandon() {} }
 }
 
+/** A promise behind which the thread has been busy for a while. */
+async function busy(ms: number): Promise<void> {
+  await undefined
+  for (const end = performance.now() + ms; performance.now() < end; );
+}
+
 describe('spawn', () => {
   test('runs nothing before the turn', () => {
     const scheduler = new Scheduler()
@@ -136,6 +142,16 @@ describe('settled', () => {
       log.push(scheduler.ledger.pending)
     })
     expect(log).toEqual([1, 'no', 'later', 0])
+  })
+
+  test('a promise that nobody waits for any more is not counted', async () => {
+    await run(function* (scheduler) {
+      const coroutine = scheduler.spawn(settled(new Promise(() => {}))[Symbol.iterator]())
+      yield* pause()
+      expect(scheduler.ledger.pending).toBe(1)
+      coroutine.cancel()
+      expect(scheduler.ledger.pending).toBe(0)
+    })
   })
 
   test('a promise that comes too late resumes nothing', async () => {
@@ -335,6 +351,24 @@ describe('within', () => {
     expect(log).toEqual(['finally'])
   })
 
+  test('leaves the bound around it in force where both have passed', async () => {
+    const log: string[] = []
+    function* late(): Steps<void> {
+      yield* settled(busy(5))
+      yield* never()
+    }
+    function* inner(): Steps<void> {
+      try {
+        yield* within(1, late())
+      } catch (error) {
+        log.push((error as Error).message)
+      }
+      yield* never()
+    }
+    await expect(run(() => within(2, inner()))).rejects.toThrow('within 2 ms')
+    expect(log).toHaveLength(1)
+  })
+
   test('the shorter of two bounds is the one that throws', async () => {
     await expect(run(() => within(1000, within(5, never())))).rejects.toThrow('within 5 ms')
     await expect(run(() => within(5, within(1000, never())))).rejects.toThrow('within 5 ms')
@@ -354,8 +388,9 @@ describe('drive', () => {
     })
     await expect(failure).rejects.toThrow(DeadlockError)
     await expect(failure).rejects.toThrow(
-      "all 3 wait for one another: 'main' waits for the end of 'first'; 'first' waits for the end of 'second'; " +
-        "'second' waits for the end of 'first'",
+      "all 3 wait for one another: the coroutine 'main' waits for the end of the coroutine 'first'; " +
+        "the coroutine 'first' waits for the end of the coroutine 'second'; " +
+        "the coroutine 'second' waits for the end of the coroutine 'first'",
     )
   })
 

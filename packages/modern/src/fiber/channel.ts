@@ -1,4 +1,4 @@
-import { RunQueue } from '@cs/core/coroutine'
+import { named, RunQueue } from '@cs/core/coroutine'
 import { Offer } from './offer.js'
 import { WaitList } from './wait-list.js'
 
@@ -108,7 +108,7 @@ class Send<T extends NonNullable<unknown> | null> extends Offer<void> {
   }
 
   get what(): string {
-    return `to send on ${describe(this.#channel)}`
+    return `to send on ${named('channel', this.#channel.name)}`
   }
 
   attempt(): boolean {
@@ -129,7 +129,7 @@ class Receive<T extends NonNullable<unknown> | null> extends Offer<T | undefined
   }
 
   get what(): string {
-    return `to receive from ${describe(this.#channel)}`
+    return `to receive from ${named('channel', this.#channel.name)}`
   }
 
   attempt(): boolean {
@@ -142,9 +142,5 @@ class Receive<T extends NonNullable<unknown> | null> extends Offer<T | undefined
 }
 
 function closed(channel: { readonly name: string }): ChannelClosedError {
-  return new ChannelClosedError(`${describe(channel)} is closed`)
-}
-
-function describe({ name }: { readonly name: string }): string {
-  return name === '' ? 'a channel' : `the channel '${name}'`
+  return new ChannelClosedError(`${named('channel', channel.name)} is closed`)
 }

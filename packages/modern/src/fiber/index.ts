@@ -6,6 +6,7 @@ export {
   CancelledError,
   current,
   DeadlockError,
+  handler,
   pause,
   type Steps,
   settled,

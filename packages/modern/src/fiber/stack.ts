@@ -11,8 +11,7 @@
  * To a scheduler a stack is one generator, so a fiber is a coroutine that brings its stack.
  */
 
-import type { Steps, Suspension } from '@cs/core/coroutine'
-import { CancelledError } from '@cs/core/coroutine'
+import { CancelledError, named, type Steps, type Suspension } from '@cs/core/coroutine'
 
 /** A frame: the control flow of one call. */
 // biome-ignore lint/suspicious/noExplicitAny: the frames of a stack return values of any type
@@ -35,7 +34,7 @@ export class FiberPanic extends Error {
 
   constructor(fiber: string, cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    super(`the fiber '${fiber}' panicked: ${reason}`, { cause })
+    super(`${named('fiber', fiber)} panicked: ${reason}`, { cause })
     this.fiber = fiber
   }
 }
@@ -115,8 +114,10 @@ export class Stack<T> implements Steps<T> {
     return true
   }
 
+  /** A fiber that fails because another did names that one. */
   #panic(error: unknown): unknown {
-    return error instanceof CancelledError ? error : new FiberPanic(this.#name, error)
+    if (error instanceof CancelledError || error instanceof FiberPanic) return error
+    return new FiberPanic(this.#name, error)
   }
 }
 

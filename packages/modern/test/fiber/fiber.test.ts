@@ -235,8 +235,8 @@ describe('a deadlock', () => {
     })
     await expect(running).rejects.toThrow(DeadlockError)
     await expect(running).rejects.toThrow(
-      "all 3 wait for one another: 'main' waits for the end of 'locker'; 'locker' waits for a mutex; " +
-        "'sender' waits to send on the channel 'orders'",
+      "all 3 wait for one another: the coroutine 'main' waits for the end of the coroutine 'locker'; " +
+        "the coroutine 'locker' waits for a mutex; the coroutine 'sender' waits to send on the channel 'orders'",
     )
   })
 
