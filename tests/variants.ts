@@ -13,6 +13,6 @@ export const variants: readonly Variant[] = [
   { model: 'proactor', set: { backend: 'aio' } },
   { model: 'proactor', set: { backend: 'emulated' } },
   { model: 'event-loop', set: { demultiplexer: 'poll' } },
-  { model: 'half-sync-async', set: { waiting: 1 } },
+  { model: 'half-sync-async', set: { threads: 2, waiting: 1 } },
   { model: 'pipeline', set: { read: 2, parse: 2, handle: 2, waiting: 1 } },
 ]

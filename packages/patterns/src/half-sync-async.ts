@@ -37,7 +37,7 @@ import {
 import { descriptorLimit } from '@cs/core/posix'
 
 export interface HalfSyncAsyncOptions {
-  /** Threads that run handlers. Default: four for each processor, so that some are left while others compute. */
+  /** Threads that run handlers. Default: eight for each processor, so that some are left while others compute or block. */
   readonly threads: number
   /** Requests that may wait for a thread; beyond it the asynchronous thread stops reading. Default: 1024. */
   readonly waiting: number
@@ -52,8 +52,11 @@ interface Shared {
 /** The most synchronous threads there may be. */
 const MOST = 256
 
-/** Four for each processor; half of it where descriptors are scarce, of which a thread takes eight. */
-const THREADS: number = availableParallelism() * (descriptorLimit().soft < 256 ? 2 : 4)
+/**
+ * What computes for long shares the processors with what does not, as long as there are threads for both; a thread that nobody
+ * needs is never woken. Fewer where descriptors are scarce, of which a thread takes eight.
+ */
+const THREADS: number = availableParallelism() * (descriptorLimit().soft < 512 ? 2 : 8)
 
 /** Bytes of a request that are gathered before it crosses: most cross whole. */
 const GATHER_BYTES = 64 * 1024

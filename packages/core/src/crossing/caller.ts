@@ -207,7 +207,9 @@ export class Caller implements FetchApp {
     const flags = (source === undefined || isHere ? 0 : BODY_FOLLOWS) | (exchange.aborted ? ABORTED : 0)
     writeRequest(this.#sheet, id, this.#number, incoming, exchange.inline, flags)
     this.#sheet.words[STAMP] = exchange.since
-    return this.#crossing.put(this.#sheet) !== 'full'
+    if (this.#crossing.put(this.#sheet) === 'full') return false
+    exchange.inline = undefined
+    return true
   }
 
   #take(sheet: Sheet): void {
