@@ -171,6 +171,11 @@ test('fiber: channels, nested waits, a bound in time, a cancellation and a panic
   expect(lines.slice(4)).toEqual(['late', 'cancelled', "the fiber 'broken' panicked: out of order"])
 })
 
+test('pipeline: the stage whose queue fills is the bottleneck', async () => {
+  const output = await finish(process.execPath, ['examples/pipeline.mjs'])
+  expect(output).toBe('most waits in front of handle\n')
+})
+
 function fileOf(name: string): string {
   return `examples/io-models/${name}.mjs`
 }

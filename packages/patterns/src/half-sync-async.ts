@@ -29,7 +29,6 @@ import {
   EpollDemultiplexer,
   integer,
   type Model,
-  NestedLibuv,
   onThread,
   READABLE,
   type Waiting,
@@ -38,7 +37,7 @@ import {
 import { descriptorLimit } from '@cs/core/posix'
 
 export interface HalfSyncAsyncOptions {
-  /** Threads that run handlers. Default: four for each processor, so that some are left while others compute. */
+  /** Threads that run handlers. Default: eight for each processor, so that some are left while others compute or block. */
   readonly threads: number
   /** Requests that may wait for a thread; beyond it the asynchronous thread stops reading. Default: 1024. */
   readonly waiting: number
@@ -53,8 +52,11 @@ interface Shared {
 /** The most synchronous threads there may be. */
 const MOST = 256
 
-/** Four for each processor; half of it where descriptors are scarce, of which a thread takes eight. */
-const THREADS: number = availableParallelism() * (descriptorLimit().soft < 256 ? 2 : 4)
+/**
+ * What computes for long shares the processors with what does not, as long as there are threads for both; a thread that nobody
+ * needs is never woken. Fewer where descriptors are scarce, of which a thread takes eight.
+ */
+const THREADS: number = availableParallelism() * (descriptorLimit().soft < 512 ? 2 : 8)
 
 /** Bytes of a request that are gathered before it crosses: most cross whole. */
 const GATHER_BYTES = 64 * 1024
@@ -85,7 +87,6 @@ export const halfSyncAsync: Model<HalfSyncAsyncOptions> = defineModel<HalfSyncAs
       async ({ listener, shared: { crossing }, service, stop, owned, acceptedLast }) => {
         const demux = owned(new EpollDemultiplexer())
         const connections = new ConnectionSet(service, (fd) => demux.closed(fd))
-        const libuv = new NestedLibuv(demux)
         const door = new Door(listener, demux, service, enter)
         const wakeup = crossing.wakeupOf(0)
         const caller = new Caller(crossing, 0, service) // what a connection takes for the app
@@ -94,7 +95,7 @@ export const halfSyncAsync: Model<HalfSyncAsyncOptions> = defineModel<HalfSyncAs
         demux.add(stop.fd, READABLE)
         demux.add(wakeup.fd, READABLE)
         while (door.isOpen || connections.size > 0) {
-          const ready = demux.wait(caller.lieDown(libuv.timeout(caller, door.timeout(connections.timeout))))
+          const ready = demux.wait(caller.lieDown(door.timeout(connections.timeout)))
           caller.rise()
           service.tick()
           for (let i = 0; i < ready; i++) {
@@ -103,16 +104,15 @@ export const halfSyncAsync: Model<HalfSyncAsyncOptions> = defineModel<HalfSyncAs
             if (connection !== undefined) advance(connection)
             else if (fd === wakeup.fd) wakeup.drain()
             else if (fd === stop.fd) drain()
-            else door.takes(fd) || libuv.takes(fd)
+            else door.takes(fd)
           }
           caller.receive() // calls onProgress of those whose answers came
           if (!caller.isFull) for (const connection of unread) readOn(connection)
           if (stop.forced) abandon()
           connections.sweep()
-          await libuv.breathe(caller, ready)
+          await caller.settle()
         }
         crossing.close()
-        libuv.close()
         demux.close()
 
         function enter(fd: number): void {

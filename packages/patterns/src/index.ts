@@ -10,6 +10,7 @@ export {
   ThreadSet,
   type ThreadSetStatistics,
 } from './leader-follower.js'
+export { type PipelineOptions, pipeline } from './pipeline.js'
 export { type ProactorOptions, proactor } from './proactor.js'
 export { type ProducerConsumerOptions, producerConsumer } from './producer-consumer.js'
 export {

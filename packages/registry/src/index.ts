@@ -3,7 +3,16 @@
 import type { Model } from '@cs/core'
 import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
 import { coroutine, fiber } from '@cs/modern'
-import { eventLoop, halfSyncAsync, hybrid, leaderFollower, proactor, producerConsumer, reactor } from '@cs/patterns'
+import {
+  eventLoop,
+  halfSyncAsync,
+  hybrid,
+  leaderFollower,
+  pipeline,
+  proactor,
+  producerConsumer,
+  reactor,
+} from '@cs/patterns'
 import { multiProcess, processPool1, processPool2, singleProcess } from '@cs/process-models'
 import { multiThread, threadPool } from '@cs/thread-models'
 
@@ -29,6 +38,7 @@ export const models: readonly AnyModel[] = [
   halfSyncAsync,
   leaderFollower,
   producerConsumer,
+  pipeline,
   hybrid,
   coroutine,
   fiber,

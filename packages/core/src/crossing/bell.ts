@@ -1,17 +1,19 @@
 /**
  * How one thread is woken by others: by a system call where it sleeps, by none where it is awake.
  *
- *   AWAKE ── lies down ─▶ ASLEEP ── rung ─▶ CALLED ── rises ─▶ AWAKE
+ *   AWAKE ── lies down ─▶ ASLEEP, or WATCHING ── rung ─▶ CALLED ── rises ─▶ AWAKE
  *
  * It lies down before its last look at what others leave for it, so whoever leaves something afterwards sees it asleep. The
- * same bell wakes a thread from a futex, from Node's event loop (Atomics.waitAsync) or, with a wakeup, from a demultiplexer.
+ * same bell wakes a thread that is ASLEEP from a futex or from Node's event loop (Atomics.waitAsync), and one that is WATCHING
+ * from its demultiplexer, by a wakeup.
  */
 
 import type { Wakeup } from '../demux/index.js'
 
 const AWAKE = 0
 const ASLEEP = 1
-const CALLED = 2
+const WATCHING = 2
+const CALLED = 3
 
 /** Of ES2024, which Node has had since 16. */
 interface WaitAsync {
@@ -36,21 +38,23 @@ export class Bell {
 
   /** True while the thread sleeps and nobody has rung. Any thread. */
   get sleeps(): boolean {
-    return Atomics.load(this.#cells, this.#at) === ASLEEP
+    const state = Atomics.load(this.#cells, this.#at)
+    return state === ASLEEP || state === WATCHING
   }
 
   /** Wakes the thread if it sleeps; tells whether it did. Any thread. */
   ring(): boolean {
-    if (!this.sleeps) return false
-    if (Atomics.compareExchange(this.#cells, this.#at, ASLEEP, CALLED) !== ASLEEP) return false
-    if (this.#wakeup === undefined) Atomics.notify(this.#cells, this.#at, 1)
-    else this.#wakeup.signal()
+    const state = Atomics.load(this.#cells, this.#at)
+    if (state !== ASLEEP && state !== WATCHING) return false
+    if (Atomics.compareExchange(this.#cells, this.#at, state, CALLED) !== state) return false
+    if (state === ASLEEP) Atomics.notify(this.#cells, this.#at, 1)
+    else this.#wakeup!.signal()
     return true
   }
 
-  /** Says that the thread is about to sleep; must come before its last look. Owner only. */
-  lieDown(): void {
-    Atomics.store(this.#cells, this.#at, ASLEEP)
+  /** Says that the thread is about to sleep, in a demultiplexer that watches its wakeup or not; must come before its last look. Owner only. */
+  lieDown(watching: boolean = this.#wakeup !== undefined): void {
+    Atomics.store(this.#cells, this.#at, watching ? WATCHING : ASLEEP)
   }
 
   /** Blocks until it is rung, for so many ms at most, unless it was rung since the thread lay down. Owner only. */

@@ -92,27 +92,31 @@ export class Caller implements FetchApp {
     return this.#waiting.length > 0
   }
 
+  /**
+   * Lets what moves here by promises come to rest. A tick of Node comes when no promise reaction is left to run, and these are
+   * streams between connections and the other side: nothing here waits for libuv, which needs no turn.
+   */
+  async settle(): Promise<void> {
+    const service = this.#service
+    if (!service.appRan || this.#pending === 0) return
+    service.appRan = false
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+  }
+
   /** Requests that are on the other side, or on their way. */
   get size(): number {
     return this.#exchanges.size
   }
 
-  /** What moves here by promises, so that the thread owes them turns: bodies. Short requests and responses need none. */
-  get pending(): number {
+  /** Bodies that move; short requests and responses need no promise. */
+  get #pending(): number {
     return this.#service.pending - this.#unanswered + this.#bodies
   }
 
-  get appRan(): boolean {
-    return this.#service.appRan && this.pending > 0
-  }
-
-  set appRan(ran: boolean) {
-    this.#service.appRan = ran
-  }
-
-  /** Takes what came back, and sends what waited for room. */
-  receive(): void {
-    while (this.#crossing.collect(this.#number, this.#reply)) this.#take(this.#reply)
+  /** Takes what came back, and sends what waited for room; tells whether anything came. */
+  receive(): boolean {
+    let any = false
+    for (; this.#crossing.collect(this.#number, this.#reply); any = true) this.#take(this.#reply)
     while (this.#unsent.length > 0) {
       const { answerer, record } = this.#unsent[0]
       if (this.#crossing.send(answerer, record) === 'full') break
@@ -121,6 +125,7 @@ export class Caller implements FetchApp {
     let crossed = 0
     while (crossed < this.#waiting.length && this.#cross(this.#waiting[crossed])) crossed++
     if (crossed > 0) this.#waiting = this.#waiting.slice(crossed)
+    return any
   }
 
   /**
@@ -202,7 +207,9 @@ export class Caller implements FetchApp {
     const flags = (source === undefined || isHere ? 0 : BODY_FOLLOWS) | (exchange.aborted ? ABORTED : 0)
     writeRequest(this.#sheet, id, this.#number, incoming, exchange.inline, flags)
     this.#sheet.words[STAMP] = exchange.since
-    return this.#crossing.put(this.#sheet) !== 'full'
+    if (this.#crossing.put(this.#sheet) === 'full') return false
+    exchange.inline = undefined
+    return true
   }
 
   #take(sheet: Sheet): void {

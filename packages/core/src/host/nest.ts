@@ -79,6 +79,7 @@ function planOf(name: string, count: number, shared: object, table: ConnectionTa
     place: 'thread',
     count,
     resizable: undefined,
+    numbered: role.numbered ?? false,
     population: bindPopulation(role, shared),
     accepts,
     blocks: accepts && role.blocking === true,

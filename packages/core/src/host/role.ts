@@ -76,6 +76,8 @@ export interface Population<Shared> {
 export interface RoleSettings<Options, Shared = never> {
   /** Default: 1. */
   readonly count?: number | ((options: Options) => number)
+  /** Whether the names of its threads have numbers even where there is one. Default: only where there may be several. */
+  readonly numbered?: boolean
   /** Whether the role calls the app, which is then loaded where it runs. Default: true. */
   readonly handles?: boolean
   /** Whether the role accepts connections, and so calls `acceptedLast`. Default: true. */

@@ -23,6 +23,8 @@ export interface RolePlan {
   readonly count: number
   /** Bounds for their number, where it may change. */
   readonly resizable: Bounds | undefined
+  /** Whether the names of its units have numbers even where there is one. */
+  readonly numbered: boolean
   /** What the role's `population` does, on what this server shares. */
   readonly population: BoundPopulation | undefined
   /** Whether the role accepts connections. */
@@ -121,8 +123,8 @@ export class Seat {
   }
 
   get name(): string {
-    const { count, resizable, boot } = this.plan
-    return count === 1 && resizable === undefined ? `cs:${boot.role}` : `cs:${boot.role} ${this.index + 1}`
+    const { count, resizable, numbered, boot } = this.plan
+    return count === 1 && resizable === undefined && !numbered ? `cs:${boot.role}` : `cs:${boot.role} ${this.index + 1}`
   }
 
   /** What a unit is told that takes this seat. */

@@ -109,7 +109,7 @@ export class WorkloadRow implements Shift {
   }
 
   /** There is nothing more to take. */
-  ends(time: number): void {
+  ends(time: number = monotonicTime()): void {
     const cells = this.#cells
     if (cells[BUSY_SINCE] === 0) return
     cells[BUSY] += time - cells[BUSY_SINCE]

@@ -179,6 +179,7 @@ function assemble<Options extends object, Shared>(
         place,
         count,
         resizable,
+        numbered: role.numbered ?? false,
         population: bindPopulation(role, shared),
         accepts: role.accepts !== false,
         blocks: role.accepts !== false && blocking,
@@ -316,7 +317,7 @@ function statisticsOfUnit({ plan, name, state, pid, tid, restarts, counts }: Sea
 
 /** Closes what the roles share and can be closed: whoever is blocked on it wakes. */
 function closeAll(shared: unknown): void {
-  for (const each of Object.values(shared ?? {})) (each as { close?: () => void } | null)?.close?.()
+  for (const each of Object.values(shared ?? {}).flat()) (each as { close?: () => void } | null)?.close?.()
 }
 
 function logLine(message: string): void {

@@ -6,16 +6,7 @@
  *                                           handleEvents ◀─ wakeup ◀─────────────────────────────────────────────────────┘
  */
 
-import {
-  Answerer,
-  BlockingThread,
-  Caller,
-  ConnectionSet,
-  type Crossing,
-  NestedLibuv,
-  onThread,
-  type Workload,
-} from '@cs/core'
+import { Answerer, BlockingThread, Caller, ConnectionSet, type Crossing, onThread, type Workload } from '@cs/core'
 import type { Handover } from './handover.js'
 import { InboxHandler } from './inbox-handler.js'
 import { Reactor } from './reactor.js'
@@ -58,27 +49,24 @@ export const poolRoles: Roles = {
       const caller = new Caller(crossing, index, service) // what a connection takes for the app
       const reactor = owned(new Reactor({ ...options, awake }))
       const connections = new ConnectionSet(service, (fd) => reactor.closed(fd))
-      const libuv = new NestedLibuv(reactor.demux)
       const gate = new Gate(caller)
       const inbox = new InboxHandler(reactor, handover, index, service, (fd) => {
         new GatedHandler(reactor, connections, connections.take(fd), gate)
       })
 
-      reactor.otherwise = (fd) => libuv.takes(fd)
       new ReplyHandler(reactor, crossing.wakeupOf(index))
       new StopHandler(reactor, stop.fd, () => connections.drain())
       while (inbox.isOpen || connections.size > 0) {
-        const ready = reactor.handleEvents(caller.lieDown(libuv.timeout(caller, connections.timeout)))
+        reactor.handleEvents(caller.lieDown(connections.timeout))
         caller.receive() // calls onProgress of those whose answers came
         gate.open()
         if (stop.forced) abandon()
         connections.sweep()
         handover.hold(index, connections.size)
-        await libuv.breathe(caller, ready)
+        await caller.settle()
       }
       Atomics.store(ended, index, 1) // so that the last of them sees that it is
       if (ended.every((_, loop) => Atomics.load(ended, loop) === 1)) crossing.close()
-      libuv.close()
       reactor.close()
 
       function awake(): void {

@@ -1,0 +1,3 @@
+import { expectContract } from '../contract/suite.js'
+
+expectContract('pipeline')
