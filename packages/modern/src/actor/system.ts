@@ -272,7 +272,13 @@ export class ActorSystem {
 
   deadLetter(message: unknown, to: ActorRef<never>, reason: DeadLetter['reason']): void {
     this.counts.deadLetters++
-    for (const listener of this.#listeners) listener({ message, to, reason })
+    for (const listener of this.#listeners) {
+      try {
+        listener({ message, to, reason })
+      } catch (error) {
+        this.log('who listens to dead letters failed', error)
+      }
+    }
   }
 
   /** Makes an actor where its options say. */
