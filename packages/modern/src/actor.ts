@@ -74,11 +74,12 @@ export const actor: Model<ActorOptions> = defineModel<ActorOptions, Shared>(impo
         const libuv = new NestedLibuv(demux)
         const system = new ActorSystem({ transport: mesh.at(1 + index), manual: true, log: service.log })
         const actors: (ActorRef<behaviors.ToConnection> | undefined)[] = []
+        const fresh: ActorRef<behaviors.ToConnection>[] = []
         const connections = new ConnectionSet(service, forget)
         const acceptor = system.named<behaviors.ToAcceptor>(0, behaviors.ACCEPTOR)
         const inbox = mesh.wakeupOf(1 + index).fd
         const record = loads.recorder(system)
-        const behavior = behaviors.worker({ service, demux, connections, actors }, took, () => (isOpen = false))
+        const behavior = behaviors.worker({ service, demux, connections, actors, fresh }, took, () => (isOpen = false))
         let isOpen = true
 
         system.register(behaviors.WORKER, system.spawn(behavior, { name: behaviors.WORKER, supervision }))
@@ -88,32 +89,35 @@ export const actor: Model<ActorOptions> = defineModel<ActorOptions, Shared>(impo
         while (isOpen || connections.size > 0) {
           const limit = stop.requested && isOpen ? STOPPING_MS : connections.timeout
           const ready = demux.wait(libuv.timeout(service, system.timeout(limit)))
-          let hasMail = false
           service.tick()
           for (let i = 0; i < ready; i++) {
             const fd = demux.fd(i)
             if (actors[fd] !== undefined) actors[fd].tell('ready')
-            else if (fd === inbox) hasMail = true
             else if (fd === stop.fd) drain()
+            else if (fd === inbox) system.woken()
             else libuv.takes(fd)
           }
-          system.turn()
-          if (hasMail) takeMail()
+          system.run()
+          if (system.hasMail) takeMail()
           if (stop.forced) abandon()
           connections.sweep()
           loads.hold(index, connections.size)
           await libuv.breathe(service, ready)
-          if (!system.isIdle) system.turn() // what handlers have answered meanwhile
+          if (!system.isIdle) system.run() // what handlers have answered meanwhile
           record()
         }
         libuv.close()
         demux.close()
 
-        /** All of it, and before any handler runs again, which could end the thread: what was taken must be somebody's. */
+        /**
+         * All of it, and before any handler runs again, which could end the thread: what was taken must be somebody's. Those who
+         * come have mostly sent something by then.
+         */
         function takeMail(): void {
-          system.notice()
           do system.turn()
           while (system.hasMail)
+          for (const each of fresh.splice(0)) each.tell('ready')
+          system.run()
           if (loads.takesUp()) acceptor.tell('relieved')
         }
 
@@ -162,8 +166,8 @@ export const actor: Model<ActorOptions> = defineModel<ActorOptions, Shared>(impo
           service.tick()
           for (let i = 0; i < ready; i++) {
             const fd = demux.fd(i)
-            if (fd === inbox) system.notice()
-            else if (fd === listener.fd) acceptor.tell('ready')
+            if (fd === listener.fd) acceptor.tell('ready')
+            else if (fd === inbox) system.woken()
             else end()
           }
           system.turn()

@@ -2,9 +2,9 @@
  * The transport between threads of one process: an inbox for each, a ring of records in shared memory that all others write, and
  * a wakeup that ends the wait of its owner.
  *
- *   sender:  write the record ─▶ first since the owner last looked? signal          owner: woken ─▶ flag down ─▶ read all
+ *   sender:  write the record ─▶ owner asleep, and nobody woke it? signal       owner: look ─▶ say asleep ─▶ look again ─▶ wait
  *
- * So a burst costs one system call, and an owner that is busy none at all.
+ * So a burst costs one system call, and none where the owner is busy.
  */
 
 import { Socket } from 'node:net'
@@ -21,8 +21,8 @@ const NUMBER = 0
 const POOL = 1
 /** Then for each node: */
 const CELLS = 3
-/** True from the first record until the owner looks. Any sender sets it, the owner takes it down. */
-const FLAG = 2
+/** True while the owner sleeps, or is about to, and nobody has woken it. It sets it; who wakes it takes it down, or itself. */
+const ASLEEP = 2
 /** Actors on it, as of its last turn. The owner writes. */
 const ACTORS = 3
 /** True while somebody has it. */
@@ -68,7 +68,7 @@ export class Mesh implements Shareable {
       for (const inbox of inboxes) inbox.wakeup.close()
       throw error
     }
-    const mesh = new Mesh(new SharedArrayBuffer(4 * (FLAG + nodes * CELLS)), inboxes)
+    const mesh = new Mesh(new SharedArrayBuffer(4 * (ASLEEP + nodes * CELLS)), inboxes)
     mesh.#cells[POOL] = pool
     return mesh
   }
@@ -111,18 +111,20 @@ export class Mesh implements Shareable {
       send(to, record) {
         const outcome = inboxes[to].ring.tryWrite(record)
         if (outcome !== 'written') return outcome
-        // The owner that takes the flag down afterwards sees the record.
-        if (Atomics.exchange(cells, FLAG + to * CELLS, 1) === 0) inboxes[to].wakeup.signal()
+        // An owner that says so only after this sees the record when it looks again.
+        if (Atomics.exchange(cells, ASLEEP + to * CELLS, 0) === 1) inboxes[to].wakeup.signal()
         return 'sent'
       },
       receive(into) {
         const length = ring.tryReadInto(into)
         return typeof length === 'string' ? -1 : length
       },
-      listen() {
-        wakeup.drain()
-        Atomics.store(cells, FLAG + node * CELLS, 0) // whoever sends from here on signals
+      get hasMail() {
+        return ring.used > 0
       },
+      listen: () => void Atomics.store(cells, ASLEEP + node * CELLS, 1), // whoever sends from here on signals
+      awake: () => void Atomics.store(cells, ASLEEP + node * CELLS, 0), // nobody need signal
+      woken: () => void wakeup.drain(),
       watch: (callback) => watch(wakeup, node, callback),
       report: (actors) => void Atomics.store(cells, ACTORS + node * CELLS, actors), // for whoever places the next
       actorsOn: (other) => Atomics.load(cells, ACTORS + other * CELLS),

@@ -76,7 +76,7 @@ export class Nodes {
   readonly #dirty = new Set<Link>()
   /** Nodes that have been told that an actor is full. */
   readonly #heldUp = new Map<Cell, Set<number>>()
-  #hasMail = true // what waited for the thread before, if it died
+  #isAwake = true
 
   constructor(system: ActorSystem, transport: Transport) {
     this.#system = system
@@ -90,17 +90,27 @@ export class Nodes {
   }
 
   get hasMail(): boolean {
-    return this.#hasMail
+    return this.transport.hasMail
+  }
+
+  /** Says that this thread is about to sleep; false where it should not. */
+  sleeps(): boolean {
+    if (this.transport.hasMail) return false
+    if (this.#isAwake) this.transport.listen()
+    this.#isAwake = false
+    return !this.transport.hasMail
+  }
+
+  /** Says that it does not sleep. */
+  wakes(): void {
+    if (this.#isAwake) return
+    this.#isAwake = true
+    this.transport.awake()
   }
 
   /** True where something could not be sent, and is to be tried again soon. */
   get isCongested(): boolean {
     return this.#dirty.size > 0
-  }
-
-  /** Notes that something has come. */
-  notice(): void {
-    this.#hasMail = true
   }
 
   // what goes out -----------------------------------------------------------------------------------------------------
@@ -166,12 +176,7 @@ export class Nodes {
 
   /** Delivers what has come, a bounded number of records. */
   receive(): void {
-    this.transport.listen()
-    for (let i = 0; i < RECORDS; i++) {
-      if (this.#receiver.take()) continue
-      this.#hasMail = false
-      return
-    }
+    for (let i = 0; i < RECORDS && this.#receiver.take(); i++);
   }
 
   #arrived(source: number, id: number, message: unknown): void {

@@ -146,7 +146,7 @@ export class ActorSystem {
       { supervision },
     )
     this.counts.actors-- // nobody asked for it
-    if (!manual && this.#nodes !== undefined) this.#unwatch = this.#nodes.transport.watch(() => this.notice())
+    if (!manual && this.#nodes !== undefined) this.#unwatch = this.#nodes.transport.watch(() => this.wake())
   }
 
   /**
@@ -192,6 +192,11 @@ export class ActorSystem {
     return this.#net.refOf(node, numberOf(name), `/user/${name}`) as unknown as ActorRef<Message>
   }
 
+  /** Takes the signal by which the transport has ended the wait of a loop of one's own. */
+  woken(): void {
+    this.#nodes?.transport.woken()
+  }
+
   /** What the actors of this thread have done so far. */
   statistics(): ActorStatistics {
     const { actors, messages, deepest, failures, restarts, deadLetters } = this.counts
@@ -221,15 +226,12 @@ export class ActorSystem {
     return this.scheduler.idle && !this.hasMail && !this.#nodes?.isCongested
   }
 
-  /** Says that the transport has something for this thread. */
-  notice(): void {
-    this.#nodes?.notice()
-    this.wake()
-  }
-
-  /** Milliseconds for which a loop may wait before it should call {@link turn}, -1 for any; `other` is its own limit. */
+  /**
+   * Milliseconds for which a loop may wait before it should call {@link turn}, -1 for any; `other` is its own limit. To be asked
+   * last before it waits, also for what the transport says wakes it.
+   */
   timeout(other: number): number {
-    if (!this.scheduler.idle || this.#nodes?.hasMail) return 0
+    if (!this.scheduler.idle || this.#nodes?.sleeps() === false) return 0
     const due = Math.min(this.#timers.next - performance.now(), this.#nodes?.isCongested ? RETRY_MS : Infinity)
     if (due === Infinity) return other
     return other < 0 ? Math.max(0, due) : Math.max(0, Math.min(due, other))
@@ -239,6 +241,13 @@ export class ActorSystem {
   turn(ms: number = Number.POSITIVE_INFINITY): void {
     this.#isTurning = true
     if (this.#nodes?.hasMail) this.#receive()
+    this.run(ms)
+  }
+
+  /** A turn without what has come from other threads. */
+  run(ms: number = Number.POSITIVE_INFINITY): void {
+    this.#isTurning = true
+    this.#nodes?.wakes()
     if (this.#timers.size > 0) this.#timers.run(performance.now(), TIMERS, call)
     this.scheduler.run(ms)
     this.#nodes?.flush()
@@ -263,7 +272,13 @@ export class ActorSystem {
 
   deadLetter(message: unknown, to: ActorRef<never>, reason: DeadLetter['reason']): void {
     this.counts.deadLetters++
-    for (const listener of this.#listeners) listener({ message, to, reason })
+    for (const listener of this.#listeners) {
+      try {
+        listener({ message, to, reason })
+      } catch (error) {
+        this.log('who listens to dead letters failed', error)
+      }
+    }
   }
 
   /** Makes an actor where its options say. */
@@ -401,7 +416,7 @@ export class ActorSystem {
   #turnOfNode(): void {
     this.turn(TURN_MS)
     if (this.#isOver) return
-    if (!this.scheduler.idle || this.hasMail) this.wake()
+    if (!this.scheduler.idle || this.#nodes?.sleeps() === false) this.wake()
     this.#loop?.wakeAt(this.#nodes?.isCongested ? performance.now() + RETRY_MS : this.#timers.next)
   }
 }

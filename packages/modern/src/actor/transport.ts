@@ -4,7 +4,9 @@
  *
  *   send      in the order in which they were sent, each record whole and once, to a node that is there; 'full' means later
  *   receive   reads what has come into a buffer of at least `largest` bytes, the oldest first; its length, -1 where nothing has
- *   listen    says that whatever comes from here on is to be told by `watch`; must come before the last receive
+ *   listen    says that this thread is about to sleep, and is to be woken by whatever comes from here on; before a last look
+ *   awake     says that it looks by itself; after it was woken, too
+ *   woken     takes the signal that woke it, where it waits itself; whenever there is one, or the next wait ends at once
  *   allocate  a number that no other actor of the system has, 1 to 2^31 - 1
  */
 export interface Transport {
@@ -19,7 +21,11 @@ export interface Transport {
   /** Does not wait. */
   send(node: number, record: Uint8Array): 'sent' | 'full' | 'closed'
   receive(into: Uint8Array): number
+  /** Whether something has come. */
+  readonly hasMail: boolean
   listen(): void
+  awake(): void
+  woken(): void
   /** Calls back, on this thread, when something has come; for a thread that runs Node's loop. Returns what ends that. */
   watch(callback: () => void): () => void
   /** Says how many actors live on this node, and hears it of another. */

@@ -280,6 +280,24 @@ test('what an actor did not handle is a dead letter, with the reason', async () 
   expect(system.statistics()).toMatchObject({ deadLetters: 3, waiting: 0 })
 })
 
+test('who listens to dead letters harms nobody by failing', async () => {
+  const system = systemForTest()
+  const probe = new Probe<string>(system)
+  system.onDeadLetter(() => {
+    throw new Error('the listener')
+  })
+  const actor = system.spawn<string>(
+    Behaviors.receive((_, message) => {
+      if (message === '?') return Behaviors.unhandled
+      probe.ref.tell(message)
+      return Behaviors.same
+    }),
+  )
+  for (const message of ['?', 'next']) actor.tell(message)
+  expect(await probe.has(1)).toEqual(['next'])
+  expect([system.logged, system.statistics().failures]).toEqual([['who listens to dead letters failed'], 0])
+})
+
 test('fails, saying what is missing, where a handler gives no behaviour', async () => {
   const errors: unknown[] = []
   const system = systemForTest({

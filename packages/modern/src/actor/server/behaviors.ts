@@ -89,15 +89,21 @@ export interface Crew {
   readonly connections: ConnectionSet
   /** The actor of each connection, by its descriptor. */
   readonly actors: (ActorRef<ToConnection> | undefined)[]
+  /** The actors of those that have just come. */
+  readonly fresh: ActorRef<ToConnection>[]
 }
 
 /** Has an actor for each connection that it is given; one that fails is stopped, and that is its connection's end. */
 export function worker(crew: Crew, took: () => void, last: () => void): Behavior<ToWorker> {
-  const { service, actors } = crew
+  const { service, actors, fresh } = crew
   return Behaviors.receive((context, message) => {
     if (message === 'last') last()
     else {
-      if (service.table.claim(message, service.owner)) actors[message] = context.spawn(connection(crew, message))
+      if (service.table.claim(message, service.owner)) {
+        const actor = context.spawn(connection(crew, message))
+        actors[message] = actor
+        fresh.push(actor)
+      }
       took()
     }
     return Behaviors.same
