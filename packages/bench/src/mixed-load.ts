@@ -8,8 +8,8 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Load, Loader, LoadResult } from './load.js'
 
-/** Requests a second: what the expensive ones among them burn is a fifth of a processor. */
-export const RATE = 400
+/** Requests a second: what the expensive ones among them burn is a tenth of a processor, and two at once are rare. */
+export const RATE = 200
 const EVERY = 10
 
 /** The same times of arrival for every server. */
@@ -54,12 +54,12 @@ async function run({ url, connections, seconds }: Load, signal: AbortSignal): Pr
 /** Sends requests as they arrive, each on a connection that is idle, or on the first that is. */
 async function send(end: number, tally: Tally, signal: AbortSignal): Promise<void> {
   const random = randomFrom(SEED)
-  let at = performance.now()
-  for (let sent = 1; at < end; sent++) {
-    at += (-Math.log(1 - random()) / RATE) * 1000 // the gaps between arrivals of a Poisson process
-    const pause = at - performance.now()
+  let due = performance.now()
+  for (let sent = 1; due < end; sent++) {
+    due += (-Math.log(1 - random()) / RATE) * 1000 // the gaps between arrivals of a Poisson process
+    const pause = due - performance.now()
     if (pause >= 1) await sleep(pause, undefined, { signal })
-    tally.waiting.push({ at, isCheap: sent % EVERY !== 0 })
+    tally.waiting.push({ at: performance.now(), isCheap: sent % EVERY !== 0 })
     const socket = tally.idle.pop()
     if (socket !== undefined) void serveWaiting(socket, tally)
   }
