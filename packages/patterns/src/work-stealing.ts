@@ -78,19 +78,18 @@ export const workStealing: Model<WorkStealingOptions> = defineModel<WorkStealing
     crew.table.dispose()
     close(lot)
   },
-  statistics: ({ crew: { injection }, crew }) => {
+  statistics: ({ crew }) => {
+    const { injection, idle } = crew
     const { workers, workload } = statisticsOf(crew)
     const { waitingMs, threads, busy, occupancy } = workload
     return {
       injection: {
-        ...{
-          depth: injection.size,
-          capacity: injection.capacity,
-          highWater: injection.statistics().highWater,
-          waitingMs,
-        },
+        depth: injection.size,
+        capacity: injection.capacity,
+        highWater: injection.statistics().highWater,
+        waitingMs,
       },
-      threads: { count: threads, busy, occupancy, searching: crew.idle.searching, sleeping: crew.idle.sleeping },
+      threads: { count: threads, busy, occupancy, searching: idle.searching, sleeping: idle.sleeping },
       workers: workers.map((each) => ({ ...each })),
     }
   },
