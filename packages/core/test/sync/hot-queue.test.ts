@@ -1,4 +1,4 @@
-import { BoundedQueue, HotQueue } from '@cs/core/sync'
+import { BoundedQueue, HotQueue, type Taker } from '@cs/core/sync'
 import { describe, expect, test } from 'vitest'
 import { results, start, startMany, until } from './fixtures/threads.js'
 
@@ -40,6 +40,35 @@ describe('hot queue', () => {
     await until(() => hot.sleeping === 6)
     for (let value = 0; value < 6; value++) hot.put(value) // while the first that was called is still to come, or not
     expect((await results(takers)).sort()).toEqual([0, 1, 2, 3, 4, 5])
+  })
+
+  test.each<[string, (hot: HotQueue, running: Taker) => void]>([
+    ['rests', (_, running) => running.rests()],
+    ['leaves', (_, running) => running.leave()],
+    ['has died', (hot) => hot.forget(0)],
+    ['is blocked, as whoever puts has found', (hot) => hot.relent()],
+  ])('a value waits for a taker that runs, and another is called for it once that one %s', async (_, happens) => {
+    const { queue, cells, hot } = pool(2, 1)
+    const running = hot.taker(0)
+    const other = start<number>('takeHot', { queue, cells, index: 1 })
+    await until(() => hot.sleeping === 1)
+    hot.put(7)
+    expect([hot.sleeping, hot.size]).toEqual([1, 1])
+    happens(hot, running)
+    expect(await other.result).toBe(7)
+  })
+
+  test('one that goes on runs beside those that were called meanwhile, and takes what is left', async () => {
+    const { queue, cells, hot } = pool(2, 1)
+    const running = hot.taker(0)
+    const other = start<number>('takeHot', { queue, cells, index: 1 })
+    await until(() => hot.sleeping === 1)
+    running.rests()
+    hot.put(7)
+    expect(await other.result).toBe(7)
+    running.resumes()
+    hot.put(8)
+    expect(running.tryTake()).toBe(8)
   })
 
   test('stampede: sleepers are all woken by close', async () => {
