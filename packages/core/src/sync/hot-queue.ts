@@ -11,7 +11,7 @@
  * is noticed by whoever puts: it sees values lie there for a while.
  */
 
-import type { BoundedQueue, TakeResult } from './bounded-queue.js'
+import type { BoundedQueue, QueueStatistics, TakeResult } from './bounded-queue.js'
 import { deadlineAfter, remaining } from './deadline.js'
 
 /** Takers that run: they are awake, or called, and do not rest. By atomic adds; any thread. */
@@ -62,9 +62,9 @@ export class HotQueue {
     return this.#queue.size
   }
 
-  /** Values that were taken until now. Any thread. */
-  get taken(): number {
-    return this.#queue.statistics().taken
+  /** Reads the counts of one moment. Any thread. */
+  statistics(): QueueStatistics {
+    return this.#queue.statistics()
   }
 
   /** Puts a value, blocking while the queue is full; false where it is closed. Any thread. */

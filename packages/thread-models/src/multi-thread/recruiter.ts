@@ -8,7 +8,7 @@
 import type { HotQueue } from '@cs/core'
 import { connectionsIn, countsOf, exchange, POPULATION, type Roster, SPARE, THREAD, threadsIn } from './roster.js'
 
-/** Milliseconds for which connections may lie in the queue without one being taken. */
+/** Milliseconds for which a connection may lie in the queue before it is seen to. */
 const PATIENCE_MS = 10
 
 /** Milliseconds between two looks at how many threads are spare. */
@@ -27,9 +27,9 @@ export class Recruiter {
   #most = 0
   #reviewedAt: number
   #since: number
-  /** Connections that had been taken at the last look at the queue, and when the number last changed. */
-  #taken = 0
-  #takenAt = 0
+  /** How many connections had been put at some look at the queue, and when that was; another is marked once they are taken. */
+  #marked = 0
+  #markedAt = 0
 
   /**
    * @param keepMs how long threads are kept that were not needed; 0: for ever
@@ -89,14 +89,15 @@ export class Recruiter {
     if (this.#keepMs > 0 && this.#untilExcess(now) === 0) this.#dismiss(now)
   }
 
-  /** None was taken for a while: those that run are blocked. */
+  /** Where connections have waited for a while, those that run are blocked: more are to. */
   #press(now: number): void {
     if (this.#queue.size === 0) return
-    const { taken } = this.#queue
-    if (taken !== this.#taken) this.#takenAt = now
-    this.#taken = taken
-    if (((now - this.#takenAt) | 0) < PATIENCE_MS) return
-    this.#takenAt = now
+    const { put, taken } = this.#queue.statistics()
+    const areTaken = taken >= this.#marked
+    if (!areTaken && ((now - this.#markedAt) | 0) < PATIENCE_MS) return
+    this.#marked = put
+    this.#markedAt = now
+    if (areTaken) return
     this.#queue.relent()
     this.#recruit(countsOf(this.#roster).connections)
   }
