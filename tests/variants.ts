@@ -18,8 +18,5 @@ export const variants: readonly Variant[] = [
   { model: 'leader-follower', set: { events: 'hand-off' } },
   { model: 'hybrid', set: { combination: 'processes+threads' } },
   { model: 'hybrid', set: { combination: 'epoll+coroutine' } },
-  { model: 'coroutine', set: { demultiplexer: 'poll' } },
-  { model: 'fiber', set: { demultiplexer: 'kqueue' } },
   { model: 'pipeline', set: { read: 2, parse: 2, handle: 2, waiting: 1 } },
-  { model: 'actor', set: { workers: 1 } },
 ]

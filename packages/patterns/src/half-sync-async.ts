@@ -34,10 +34,9 @@ import {
   type Waiting,
   Workload,
 } from '@cs/core'
-import { descriptorLimit } from '@cs/core/posix'
 
 export interface HalfSyncAsyncOptions {
-  /** Threads that run handlers. Default: eight for each processor, so that some are left while others compute or block. */
+  /** Threads that run handlers. Default: two for each processor, so that some are left while others compute or block. */
   readonly threads: number
   /** Requests that may wait for a thread; beyond it the asynchronous thread stops reading. Default: 1024. */
   readonly waiting: number
@@ -52,12 +51,6 @@ interface Shared {
 /** The most synchronous threads there may be. */
 const MOST = 256
 
-/**
- * What computes for long shares the processors with what does not, as long as there are threads for both; a thread that nobody
- * needs is never woken. Fewer where descriptors are scarce, of which a thread takes eight.
- */
-const THREADS: number = availableParallelism() * (descriptorLimit().soft < 512 ? 2 : 8)
-
 /** Bytes of a request that are gathered before it crosses: most cross whole. */
 const GATHER_BYTES = 64 * 1024
 
@@ -69,7 +62,11 @@ export const halfSyncAsync: Model<HalfSyncAsyncOptions> = defineModel<HalfSyncAs
   missing: () =>
     process.platform === 'linux' ? undefined : 'its asynchronous thread waits in epoll(7), a call of Linux',
   options: {
-    threads: integer('threads that run handlers', { default: Math.min(THREADS, MOST), min: 1, max: MOST }),
+    threads: integer('threads that run handlers', {
+      default: Math.min(2 * availableParallelism(), MOST),
+      min: 1,
+      max: MOST,
+    }),
     waiting: integer('requests that may wait for a thread', { default: 1024, min: 1, max: 1 << 20 }),
   },
   shared: ({ waiting }) => ({
