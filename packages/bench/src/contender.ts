@@ -9,6 +9,7 @@ export interface Contender {
   readonly needs?: Readonly<Record<string, string>>
   readonly takes?: Readonly<Record<string, string>>
   readonly bound?: ServerSpec['bound']
+  readonly scenarios?: ServerSpec['scenarios']
 }
 
 /** All that a suite may choose from. */
@@ -37,7 +38,7 @@ export function selectFrom(
 }
 
 function specOf(
-  { name, model, needs = {}, takes = {}, bound }: Contender,
+  { name, model, needs = {}, takes = {}, bound, scenarios }: Contender,
   known: readonly ModelEntry[],
   common: Readonly<Record<string, string>>,
 ): ServerSpec | Skip {
@@ -48,7 +49,12 @@ function specOf(
   if (missing !== undefined) return { server: name, reason: `${model} has no option ${missing.join('=')}` }
   const own = Object.entries(takes).filter(([option, value]) => takesValue(entry, option, value))
   const settings = { ...common, ...needs, ...Object.fromEntries(own) }
-  return { ...modelServer(model, settings), name, ...(bound === undefined ? {} : { bound }) }
+  return {
+    ...modelServer(model, settings),
+    name,
+    ...(bound === undefined ? {} : { bound }),
+    ...(scenarios === undefined ? {} : { scenarios }),
+  }
 }
 
 /** An option without choices takes any value that it checks itself. */

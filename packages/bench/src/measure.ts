@@ -72,6 +72,7 @@ async function measureServer(
   const server = await startServer(spec, options.signal)
   try {
     for (const scenario of options.scenarios) {
+      if (spec.scenarios?.includes(scenario.name) === false) continue
       options.progress(`round ${round} of ${options.rounds}: ${spec.name}, ${scenario.title}`)
       measurements.push(await measureScenario(server, scenario, round, options))
     }

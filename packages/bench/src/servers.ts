@@ -27,6 +27,8 @@ export interface ServerSpec {
   readonly command: readonly string[]
   /** How many connections it can hold at most, and why; without it there is no such bound. */
   readonly bound?: { readonly connections: number; readonly reason: string }
+  /** The scenarios in which it is measured. Default: all. */
+  readonly scenarios?: readonly string[]
 }
 
 /** A model, as `cs list --json` tells of it. */

@@ -117,7 +117,7 @@ export class BlockingThread {
     if (connection.closed) return false
     rival.rests?.()
     const stays = await this.#waits(connection, rival)
-    if (stays) rival.resumes?.()
+    rival.resumes?.()
     return stays
   }
 

@@ -16,7 +16,7 @@ import { deadlineAfter, remaining } from './deadline.js'
 
 /** Takers that run: they are awake, or called, and do not rest. By atomic adds; any thread. */
 const RUNNING = 0
-/** How many are to run. Any thread that puts or relents. */
+/** How many are to run. Whoever relents or tightens writes it. */
 const LIMIT = 1
 /** Written once, before the cells are shared. */
 const PROCESSORS = 2
@@ -70,7 +70,6 @@ export class HotQueue {
   /** Puts a value, blocking while the queue is full; false where it is closed. Any thread. */
   put(value: number): boolean {
     const isIn = this.#queue.put(value) === 'put'
-    if (Atomics.load(this.#cells, RUNNING) < this.#cells[PROCESSORS]) this.#cells[LIMIT] = this.#cells[PROCESSORS]
     this.#call()
     return isIn
   }
@@ -80,6 +79,12 @@ export class HotQueue {
     const cells = this.#cells
     cells[LIMIT] = Atomics.load(cells, RUNNING) + cells[PROCESSORS]
     this.#call()
+  }
+
+  /** Lets one fewer run, down to the number of processors: values do not wait. Any thread. */
+  tighten(): void {
+    const cells = this.#cells
+    cells[LIMIT] = Math.max(cells[PROCESSORS], Math.min(cells[LIMIT], Atomics.load(cells, RUNNING)) - 1)
   }
 
   /** Has one taker take 'dismissed': the coldest, unless another comes first. Any thread. */

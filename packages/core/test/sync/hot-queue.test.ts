@@ -58,6 +58,20 @@ describe('hot queue', () => {
     expect(await other.result).toBe(7)
   })
 
+  test('after one more was let run, values wait again once it is tightened', async () => {
+    const { queue, cells, hot } = pool(3, 1)
+    hot.taker(0) // runs
+    hot.taker(1) // and so does this one, which was called when the first was blocked
+    const other = start<number>('takeHot', { queue, cells, index: 2 })
+    await until(() => hot.sleeping === 1)
+    hot.relent()
+    for (let n = 0; n < 3; n++) hot.tighten()
+    hot.put(7)
+    expect([hot.sleeping, hot.size]).toEqual([1, 1])
+    hot.relent()
+    expect(await other.result).toBe(7)
+  })
+
   test('one that goes on runs beside those that were called meanwhile, and takes what is left', async () => {
     const { queue, cells, hot } = pool(2, 1)
     const running = hot.taker(0)

@@ -27,7 +27,7 @@ export class Recruiter {
   #most = 0
   #reviewedAt: number
   #since: number
-  /** How many connections had been put at some look at the queue, and when that was; another is marked once they are taken. */
+  /** How many connections had been put at the last look at the queue, and when that was. */
   #marked = 0
   #markedAt = 0
 
@@ -89,15 +89,14 @@ export class Recruiter {
     if (this.#keepMs > 0 && this.#untilExcess(now) === 0) this.#dismiss(now)
   }
 
-  /** Where connections have waited for a while, those that run are blocked: more are to. */
+  /** Every now and then: where connections have waited since, those that run are blocked, and more are to; else one fewer. */
   #press(now: number): void {
-    if (this.#queue.size === 0) return
+    if (((now - this.#markedAt) | 0) < PATIENCE_MS) return
     const { put, taken } = this.#queue.statistics()
-    const areTaken = taken >= this.#marked
-    if (!areTaken && ((now - this.#markedAt) | 0) < PATIENCE_MS) return
+    const haveWaited = taken < this.#marked
     this.#marked = put
     this.#markedAt = now
-    if (areTaken) return
+    if (!haveWaited) return this.#queue.tighten()
     this.#queue.relent()
     this.#recruit(countsOf(this.#roster).connections)
   }
