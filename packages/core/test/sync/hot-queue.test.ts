@@ -51,7 +51,7 @@ describe('hot queue', () => {
     const { queue, cells, hot } = pool(2, 1)
     const running = hot.taker(0)
     const other = start<number>('takeHot', { queue, cells, index: 1 })
-    await until(() => hot.sleeping === 1)
+    await until(() => hot.sleeping === 1 && other.inFutex())
     hot.put(7)
     expect([hot.sleeping, hot.size]).toEqual([1, 1])
     happens(hot, running)
@@ -63,7 +63,7 @@ describe('hot queue', () => {
     hot.taker(0) // runs
     hot.taker(1) // and so does this one, which was called when the first was blocked
     const other = start<number>('takeHot', { queue, cells, index: 2 })
-    await until(() => hot.sleeping === 1)
+    await until(() => hot.sleeping === 1 && other.inFutex())
     hot.relent()
     for (let n = 0; n < 3; n++) hot.tighten()
     hot.put(7)
@@ -76,7 +76,7 @@ describe('hot queue', () => {
     const { queue, cells, hot } = pool(2, 1)
     const running = hot.taker(0)
     const other = start<number>('takeHot', { queue, cells, index: 1 })
-    await until(() => hot.sleeping === 1)
+    await until(() => hot.sleeping === 1 && other.inFutex())
     running.rests()
     hot.put(7)
     expect(await other.result).toBe(7)
