@@ -24,7 +24,7 @@ describe('hot queue', () => {
   test('calls the sleeper with the lowest index, and dismisses the one with the highest', async () => {
     const { queue, cells, hot } = pool(3)
     const takers = startMany<number | string>(3, 'takeHot', (index) => ({ queue, cells, index }))
-    await until(() => hot.sleeping === 3)
+    await until(() => hot.sleeping === 3 && takers.every((taker) => taker.inFutex()))
     hot.put(1)
     expect(await takers[0].result).toBe(1)
     hot.dismiss()
