@@ -59,7 +59,7 @@ export const soak: Suite = {
     const leaks = soakings.flatMap(leaksOf)
     const table = [HEADINGS, ...soakings.map(cellsOf)]
     const lines = [...failures, ...leaks].map(({ server, message }) => `${server}: ${message}`)
-    const text = [...describe(request.environment), '', alignedTable(table), '', ...lines, ''].join('\n')
+    const text = [...describe(request.environment).slice(0, 2), '', alignedTable(table), '', ...lines, ''].join('\n')
     const markdown = ['# Soak', '', markdownTable(table), '', ...lines.map((line) => `- ${line}`), ''].join('\n')
     const files = { 'soak.json': `${JSON.stringify(soakings, undefined, 2)}\n`, 'soak.md': markdown }
     return { text, files, failures: [...failures, ...leaks] }

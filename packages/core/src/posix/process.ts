@@ -201,7 +201,6 @@ export function gettid(): number {
 }
 
 const PR_SET_PDEATHSIG = 1
-const PR_SET_THP_DISABLE = 41
 const PR_SET_NAME = 15
 const PR_GET_NAME = 16
 const NAME_LIMIT = 15 // bytes, without the closing NUL
@@ -241,13 +240,4 @@ export function getThreadName(): string {
  */
 export function setParentDeathSignal(signal: number): void {
   check(c.prctlNumber(PR_SET_PDEATHSIG, integer(signal, 'signal'), 0, 0, 0), 'prctl')
-}
-
-/**
- * Keeps this process, and those it forks, from huge pages: a child that writes to one byte would copy much. Linux. Any
- * thread.
- * man 2 prctl, PR_SET_THP_DISABLE @throws PosixError
- */
-export function disableHugePages(): void {
-  check(c.prctlNumber(PR_SET_THP_DISABLE, 1, 0, 0, 0), 'prctl')
 }

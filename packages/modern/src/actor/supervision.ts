@@ -38,8 +38,6 @@ export interface Backoff {
   readonly jitter?: number
 }
 
-export const DEFAULT_SUPERVISION: Supervision = {}
-
 /** The children of an actor have failed too often; `cause` is the last error. */
 export class RestartLimitError extends Error {
   readonly code = 'CS_RESTART_LIMIT'

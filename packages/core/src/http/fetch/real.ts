@@ -12,7 +12,7 @@ export type BodyInit = NonNullable<ConstructorParameters<typeof Response>[0]>
 type Class<Instance = object> = abstract new (...args: never[]) => Instance
 
 /**
- * A class of the platform, which loads it (and all of undici: 25 ms and 3 MB a thread) when somebody asks for the first time. As
+ * A class of the platform, which loads it (and all of undici: 40 ms of CPU time and 3 MB a thread) when somebody asks for the first time. As
  * long as nobody has, no object can be an instance of it, and the light class can do without.
  */
 class Original<T extends Class> {
