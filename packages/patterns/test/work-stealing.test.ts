@@ -67,7 +67,7 @@ describe('the table of tasks', () => {
         expect(text(result)).toBe(`${row} done`)
         back.push(row)
       }
-      await new Promise(setImmediate)
+      await new Promise((resolve) => setTimeout(resolve, 1))
     }
     await ended
     expect(back.sort((a, b) => a - b)).toEqual(rows)
@@ -130,5 +130,5 @@ it('grows and shrinks while it serves, down to one worker, and loses no task', a
 })
 
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(setImmediate)
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1))
 }

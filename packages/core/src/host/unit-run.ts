@@ -117,6 +117,7 @@ function contextOf(
   const staysOpen = (): boolean =>
     server === undefined ? cells.order !== CLOSE && !control.stopping : !server.stopping
   const listener = Listener.adopt(boot.listenerFd, boot.address, stopping, staysOpen)
+  if (role.accepts !== false && !role.nests) listener.keepReserve()
   onWake?.(() => listener.onStop?.())
   const shared = boot.shared === undefined ? undefined : hydrate(boot.shared)
   let asked = false

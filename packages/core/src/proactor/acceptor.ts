@@ -30,7 +30,6 @@ export class Acceptor implements AcceptHandler {
     this.#processor = processor
     this.#service = service
     this.#enter = enter
-    listener.keepReserve()
     this.#accept()
   }
 

@@ -237,7 +237,7 @@ export class Listener {
     this.#reserve = -1
   }
 
-  /** Keeps a descriptor in reserve, as `take` does by itself, for whoever accepts by other means until there is a shortage. */
+  /** Keeps a descriptor in reserve from the start, as `take` does at the latest: whoever accepts holds the same all the time. */
   keepReserve(): void {
     if (this.#reserve >= 0) return
     try {

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setImmediate } from 'node:timers/promises'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 
@@ -101,7 +101,7 @@ export function ask(port: number, path: string, more = 'Connection: close\r\n'):
   })
 }
 
-/** Turns the event loop until `condition` holds. */
+/** Waits until `condition` holds. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await setImmediate()
+  while (!condition()) await setTimeout(1)
 }

@@ -1,3 +1,6 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Model, Server } from '@cs/core/model'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { appOf, ask, MODELS, until } from '../host/processes.js'
@@ -25,6 +28,15 @@ async function started(model: Any, options: object): Promise<Server> {
   return server
 }
 
+let gates = 0
+
+/** A request that holds its thread until the gate opens. */
+function gated(): { readonly path: string; open(): void } {
+  const file = join(tmpdir(), `cs-gate-${process.pid}-${gates++}`)
+  onTestFinished(() => rmSync(file, { force: true }))
+  return { path: `/block?until=${file}`, open: () => writeFileSync(file, '') }
+}
+
 describe('the statistics of parts', () => {
   it('are plain JSON, and empty for a model without parts', async () => {
     expect((await started(epoll, {})).stats().parts).toEqual({})
@@ -36,9 +48,11 @@ describe('the statistics of parts', () => {
 
   it('tell how many wait, how long they waited, and how busy the threads are', async () => {
     const server = await started(threadPool, { threads: 1 })
-    const holding = Array.from({ length: 3 }, () => ask(portOf(server), '/block')) // each blocks the thread for a while
-    await until(() => partsOf(server).queue.depth === 2)
+    const gate = gated()
+    const holding = Array.from({ length: 3 }, () => ask(portOf(server), gate.path))
+    await until(() => partsOf(server).queue.depth === 2 && partsOf(server).threads.busy === 1)
     expect(partsOf(server).threads).toMatchObject({ count: 1, busy: 1, occupancy: { now: 1 } })
+    gate.open()
     await Promise.all(holding)
     await until(() => partsOf(server).threads.busy === 0)
     const { queue, threads } = partsOf(server)
@@ -98,10 +112,12 @@ describe.each([
 describe('a pool that shrinks while all its threads are at work', () => {
   it('lets each finish what it has', async () => {
     const server = await started(threadPool, { threads: 2 })
-    const blocking = [ask(portOf(server), '/block'), ask(portOf(server), '/block')]
+    const gate = gated()
+    const blocking = [ask(portOf(server), gate.path), ask(portOf(server), gate.path)]
     await until(() => partsOf(server).threads.busy === 2)
     expect(server.shrink()).toBe(1)
     expect(partsOf(server).threads.count).toBe(2)
+    gate.open()
     for (const reply of await Promise.all(blocking)) expect(reply).toContain('/block')
     await until(() => partsOf(server).threads.count === 1)
     expect(await ask(portOf(server), '/')).toContain('/')
