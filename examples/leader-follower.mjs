@@ -20,7 +20,7 @@ async function main() {
   for (const [i, event] of [...'abcdef'].entries()) {
     while (threads.statistics().followers < 2) await new Promise(setImmediate) // one leads, two follow
     write(into, Buffer.from(event), 0, 1)
-    while (threads.statistics().promotions === i) await new Promise(setImmediate) // by whoever took it
+    while (threads.statistics().promotions === i || threads.statistics().leader < 0) await new Promise(setImmediate)
   }
   threads.close()
   write(into, Buffer.from('.'), 0, 1) // wakes the one that leads

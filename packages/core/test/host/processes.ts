@@ -90,6 +90,17 @@ export function descriptors(): number {
   return readdirSync('/proc/self/fd').length
 }
 
+/** How many there are once none has come or gone for 300 ms. */
+export async function descriptorsAtRest(): Promise<number> {
+  let count = descriptors()
+  for (let looks = 0; looks < 30; looks++) {
+    await setTimeout(10)
+    if (descriptors() !== count) looks = 0
+    count = descriptors()
+  }
+  return count
+}
+
 /** Sends a request and resolves with what comes until the connection closes, or, if it is to be left open, at once. */
 export function ask(port: number, path: string, more = 'Connection: close\r\n'): Promise<string> {
   return new Promise((resolve) => {

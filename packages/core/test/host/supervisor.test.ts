@@ -1,7 +1,18 @@
 import { ServerError } from '@cs/core/host'
 import type { Server } from '@cs/core/model'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { appOf, ask, childrenOf, descriptors, isAlive, MODELS, program, programOf, until } from './processes.js'
+import {
+  appOf,
+  ask,
+  childrenOf,
+  descriptors,
+  descriptorsAtRest,
+  isAlive,
+  MODELS,
+  program,
+  programOf,
+  until,
+} from './processes.js'
 
 type Name = keyof typeof MODELS
 const NAMES = Object.keys(MODELS) as Name[]
@@ -48,7 +59,7 @@ describe.each(NAMES)('%s: a unit that dies now and then', (name) => {
       expect(await ask(port, '/after')).toContain('/after')
     }
     await crash(1)
-    const before = descriptors()
+    const before = await descriptorsAtRest() // a thread is ready before it has opened all that it needs
     for (let count = 2; count <= 5; count++) await crash(count)
     await until(() => descriptors() <= before)
     await server.close()
