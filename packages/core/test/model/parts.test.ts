@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Model, Server } from '@cs/core/model'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { appOf, ask, MODELS, until } from '../host/processes.js'
+import { appOf, ask, descriptorsAtRest, MODELS, until } from '../host/processes.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: each model has options of its own
 type Any = Model<any>
@@ -107,6 +107,18 @@ describe.each([
     await until(() => server.stats().active === 0)
     await server.close()
   })
+})
+
+it.each([
+  ['epoll', epoll],
+  ['thread-pool', threadPool],
+  ['multi-thread', multiThread],
+])('%s holds after its first connection what it held before', async (_, model) => {
+  const server = await started(model, {})
+  const before = await descriptorsAtRest()
+  await ask(portOf(server), '/')
+  await until(() => server.stats().active === 0)
+  expect(await descriptorsAtRest()).toBe(before)
 })
 
 describe('a pool that shrinks while all its threads are at work', () => {
