@@ -15,7 +15,14 @@ import {
   _exit,
   close,
   type Ended,
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
+  EPOLLIN,
+  EpollEvents,
   encodeThreadName,
+  epoll_create1,
+  epoll_ctl,
+  epoll_wait,
   eventfd,
   eventfdDrain,
   eventfdSignal,
@@ -24,15 +31,11 @@ import {
   getppid,
   getThreadName,
   POLLIN,
+  pidfd_open,
   poll,
   prepareFork,
-  readSignal,
-  SIG_BLOCK,
   setParentDeathSignal,
   setThreadName,
-  signalfd,
-  signalUnblocker,
-  sigprocmask,
   uvLoop,
   waitpid,
 } from '../posix/index.js'
@@ -55,7 +58,7 @@ const FORKED = 1
 const ALIVE = 2
 const DONE = 3
 
-const { SIGCHLD, SIGKILL } = constants.signals
+const { SIGKILL } = constants.signals
 
 /** What `ps` and `top` show of a child. */
 const NAME = encodeThreadName('cs:conn')
@@ -63,8 +66,11 @@ const NAME = encodeThreadName('cs:conn')
 /** Milliseconds between two looks at whether a child that was just forked is alive, if nothing else happens. */
 const CONFIRM_MS = 1
 
-/** Milliseconds after which all children are looked at: signals that come together are one. */
-const SCAN_MS = 500
+/** Milliseconds after which children are looked at that have no pidfd (before Linux 5.3, or out of descriptors). */
+const LOOK_MS = 20
+
+/** Ends of children that are taken from the kernel at once. */
+const ENDS = 64
 
 /** Children that may die one after the other over a connection before it is given up. */
 const MOST_FORKS = 5
@@ -88,6 +94,8 @@ export interface Parent {
 interface Charge {
   readonly pid: number
   readonly fd: number
+  /** Readable once the child has ended; negative where there is none. */
+  readonly pidfd: number
   /** Whether the parent still holds the descriptor. */
   held: boolean
 }
@@ -106,14 +114,16 @@ export class Children {
   readonly #waiting: number[] = []
   /** How many children a connection has had that never lived, by its descriptor. */
   readonly #stillborn = new Map<number, number>()
-  readonly #signals: number
+  /** Tells which rows' children have ended, by their pidfds. */
+  readonly #ended = epoll_create1()
+  readonly #ends = new EpollEvents(ENDS)
+  /** Children without a pidfd. */
+  #unwatched = 0
   /** An eventfd that is readable while children are to let go of clients that are silent. */
   readonly #urge: number
   readonly #loop = uvLoop()
   readonly #polled = new Int32Array(8)
-  readonly #unblock = signalUnblocker([SIGCHLD])
   #turn: Turn | undefined
-  #scannedAt = 0
   #wasAlive = true
   #row = -1
   #isRehearsing = false
@@ -126,8 +136,6 @@ export class Children {
     this.#freeRows = Array.from(states, (_, i) => states.length - 1 - i)
     this.#charges = Array.from(states, () => undefined)
     this.#urge = eventfd(0, { nonblocking: true })
-    sigprocmask(SIG_BLOCK, [SIGCHLD])
-    this.#signals = signalfd([SIGCHLD])
     const { stop } = parent
     this.rival = {
       fd: this.#urge,
@@ -192,10 +200,10 @@ export class Children {
     }
     if (pid === 0) {
       const { listener } = this.#parent
-      this.#begin(row, this.#pid, NAME, [listener.fd, this.#signals])
+      this.#begin(row, this.#pid, NAME, [listener.fd, this.#ended])
       return true
     }
-    this.#charges[row] = { pid, fd, held: true }
+    this.#charges[row] = { pid, fd, pidfd: this.#watch(pid, row), held: true }
     this.#unconfirmed.push(row)
     return false
   }
@@ -225,7 +233,6 @@ export class Children {
     setParentDeathSignal(SIGKILL)
     if (getppid() !== parent) _exit(1) // it ended before the line above
     setThreadName(name)
-    this.#unblock()
     service.counters = this.#counters[row]
     for (let i = 0; i < inherited.length; i++) close(inherited[i]!)
     process.nextTick(this.#forkLoop)
@@ -253,7 +260,6 @@ export class Children {
     this.#row = -1
     service.counters = counters
     children.states[0] = FREE
-    sigprocmask(SIG_BLOCK, [SIGCHLD])
   }
 
   get #isFull(): boolean {
@@ -271,10 +277,10 @@ export class Children {
     if (accepts) this.#hurry(this.#isFull && listener.waiting)
     const door = accepts && this.#parent.children.crowded[0] === 0 ? listener.fd : -1
     const polled = this.#polled
-    polled.set([this.#signals, POLLIN, accepts ? stop.fd : -1, POLLIN, this.#loop?.fd ?? -1, POLLIN, door, POLLIN])
+    polled.set([this.#ended, POLLIN, accepts ? stop.fd : -1, POLLIN, this.#loop?.fd ?? -1, POLLIN, door, POLLIN])
     if (poll(polled, 4, this.#patience()) < 0) return false
     if (polled[1] >>> 16 !== 0) this.#collect()
-    if (performance.now() - this.#scannedAt >= SCAN_MS) this.#scan()
+    if (this.#unwatched > 0) this.#look()
     if (polled[5] >>> 16 !== 0 || this.#loop?.timeout() === 0) await this.#breathe()
     return polled[7] >>> 16 !== 0
   }
@@ -284,8 +290,8 @@ export class Children {
     if (this.#unconfirmed.length > 0) return CONFIRM_MS
     if (this.#waiting.length > 0 && !this.#isFull) return EXHAUSTED_PAUSE_MS
     const due = this.#loop?.timeout() ?? -1
-    if (this.#count === 0) return due
-    return due < 0 ? SCAN_MS : Math.min(due, SCAN_MS)
+    if (this.#unwatched === 0) return due
+    return due < 0 ? LOOK_MS : Math.min(due, LOOK_MS)
   }
 
   /** Has children let go of silent clients while others wait for a child. */
@@ -313,27 +319,37 @@ export class Children {
     charge.held = false
   }
 
-  /** Collects those that said they were done, which are nearly all; where none was, it is another that has ended. */
-  #collect(): void {
-    while (readSignal(this.#signals) > 0);
-    const { states } = this.#parent.children
-    let collected = 0
-    for (let row = 0; row < states.length; row++) {
-      if (states[row] === DONE && this.#reap(row)) collected++
-    }
-    if (collected === 0) this.#scan()
+  /** Has the kernel tell when a child has ended. Not by SIGCHLD: one of Node's own threads may take it, and drop it. */
+  #watch(pid: number, row: number): number {
+    const pidfd = pidfd_open(pid)
+    if (pidfd < 0) this.#unwatched++
+    else epoll_ctl(this.#ended, EPOLL_CTL_ADD, pidfd, EPOLLIN, row)
+    return pidfd
   }
 
-  #scan(): void {
-    this.#scannedAt = performance.now()
-    for (let row = 0; row < this.#charges.length; row++) if (this.#charges[row] !== undefined) this.#reap(row)
+  #unwatch(pidfd: number): void {
+    if (pidfd < 0) this.#unwatched--
+    else {
+      epoll_ctl(this.#ended, EPOLL_CTL_DEL, pidfd, 0) // closing is not enough: children have inherited it
+      close(pidfd)
+    }
+  }
+
+  #collect(): void {
+    const count = epoll_wait(this.#ended, this.#ends, 0)
+    for (let i = 0; i < count; i++) this.#reap(this.#ends.fd(i))
+  }
+
+  #look(): void {
+    for (const [row, charge] of this.#charges.entries()) if (charge !== undefined && charge.pidfd < 0) this.#reap(row)
   }
 
   /** Collects a child if it has ended, and what it leaves. */
-  #reap(row: number): boolean {
+  #reap(row: number): void {
     const charge = this.#charges[row]!
     const ended = waitpid(charge.pid, NOHANG)
-    if (ended === 0) return false
+    if (ended === 0) return
+    this.#unwatch(charge.pidfd)
     const state = this.#parent.children.states[row]
     this.#confirm()
     if (state === FORKED) {
@@ -344,7 +360,6 @@ export class Children {
       if (state === ALIVE) this.#mourn(row, ended)
     }
     this.#free(row)
-    return true
   }
 
   #free(row: number): void {
