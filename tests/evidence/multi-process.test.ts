@@ -28,6 +28,12 @@ async function eventuallyChildren(server: TestServer, count: number): Promise<vo
   await eventually(`there are ${count} children`, () => connectionsOf(server).length === count)
 }
 
+/** Milliseconds for which a process that is in poll(2) waits at most, -1 for ever; undefined where it is not in it. */
+function pollTimeoutOf(pid: number): number | undefined {
+  const timeout = /^7 0x\w+ 0x\w+ 0x\w*?(\w{1,8}) /.exec(readFileSync(`/proc/${pid}/syscall`, 'utf8'))?.[1]
+  return timeout === undefined ? undefined : Number.parseInt(timeout, 16) | 0
+}
+
 /** Asks who serves, and keeps the connection. */
 async function pidFor(client: Client): Promise<number> {
   return JSON.parse((await client.ask('/where')).body.toString()).pid
@@ -58,6 +64,18 @@ test('serves all requests of a connection in its child, and each connection in a
       expect(JSON.parse((await client.ask('/where')).body.toString())).toEqual({ pid, served: n })
     expect(JSON.parse((await client.ask('/where-awaited')).body.toString())).toEqual({ pid, served: 5 })
     client.destroy()
+  }
+})
+
+test('sleeps for as long as its children serve, and is woken by the end of each', async () => {
+  const server = await start()
+  const clients = await connectMany(3, server)
+  for (const client of clients) await pidFor(client)
+  const parent = parentOf(server)
+  await eventually('it waits without a limit', () => pollTimeoutOf(parent) === -1)
+  for (const [i, client] of clients.entries()) {
+    client.destroy()
+    await eventuallyChildren(server, 2 - i) // a zombie would count
   }
 })
 
@@ -149,4 +167,17 @@ test('forks once for each connection, and children receive, send and leave by ex
   for (const name of ['recvfrom', 'sendto', 'exit_group']) expect(by(name)).toEqual(expect.arrayContaining(children))
   expect(by('recvfrom')).not.toContain(parent)
   expect(readFileSync(`/proc/${parent}/comm`, 'utf8').trim()).toBe('cs:parent')
+})
+
+test('maps no memory between the advice that lets V8 be forked and the fork', async (context) => {
+  needsStrace(context)
+  const server = await start()
+  const parent = parentOf(server)
+  const calls = await trace(parent, ['madvise', 'mmap', 'mprotect', 'munmap', 'clone'])
+  for (let i = 0; i < 10; i++) (await connect(server)).destroy()
+  await eventually('all are served', () => connectionsOf(server).length === 0)
+  const seen = (await calls.end()).filter(({ tid }) => tid === parent)
+  const forks = seen.flatMap(({ name }, i) => (name === 'clone' ? [i] : []))
+  expect(forks).toHaveLength(10)
+  for (const i of forks) expect(seen[i - 1].text).toContain('MADV_DOFORK')
 })

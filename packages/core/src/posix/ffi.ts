@@ -3,8 +3,8 @@
  *
  * koffi and each C function are loaded by the first call that needs them, never by an import. Measured on Node 20: a
  * function returning `int` costs the same as one returning `int64_t` (both about 0.2 µs over the system call), so
- * results
- * are `int`: Linux moves at most 0x7ffff000 bytes a call. Lengths stay `size_t`, because the callee reads 64 bits.
+ * results are `int`: Linux moves at most 0x7ffff000 bytes a call. Lengths stay `size_t`, because the callee reads 64
+ * bits.
  */
 import { createRequire } from 'node:module'
 import type { SocketAddress } from './address.js'

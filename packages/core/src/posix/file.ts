@@ -109,8 +109,7 @@ export function descriptorLimit(): DescriptorLimit {
 
 /**
  * Makes a file of `size` bytes that lives in memory only, and returns its descriptor; `name` is seen in /proc. Linux
- * and
- * FreeBSD. Any thread. man 2 memfd_create
+ * and FreeBSD. Any thread. man 2 memfd_create
  * @throws PosixError, UnsupportedError (macOS), RangeError (a NUL in the name)
  */
 export function memfd_create(name: string, size: number): number {

@@ -2,9 +2,9 @@
  * The door to the system: typed functions over the C library, a file for each group of man pages.
  *
  * Two kinds of calls. Hot ones (recv, send, accept4, epoll_wait, …) return n >= 0 or a negative errno and never throw
- * for
- * what the system says; set-up ones (socket, bind, mmap, fork, …) throw PosixError. Both throw RangeError for arguments
- * that do not fit, before a pointer leaves TypeScript, and UnsupportedError where the platform lacks the call.
+ * for what the system says; set-up ones (socket, bind, mmap, fork, …) throw PosixError. Both throw RangeError for
+ * arguments that do not fit, before a pointer leaves TypeScript, and UnsupportedError where the platform lacks the
+ * call.
  *
  * Nobody above sees a struct or a platform's number, and importing this works anywhere.
  */

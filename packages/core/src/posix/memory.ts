@@ -113,9 +113,8 @@ export function copyOut(
 }
 
 /**
- * Bytes outside the JavaScript heap that any thread of the process reaches by two numbers, address and size. Who frees
- * is
- * settled between the threads, and only one of them does: the handle knows its own `free` alone.
+ * Bytes outside the JavaScript heap that any thread of the process reaches by two numbers, address and size. Who
+ * frees is settled between the threads, and only one of them does: the handle knows its own `free` alone.
  *
  * ```ts
  * const block = Block.allocate(4096)           // one thread

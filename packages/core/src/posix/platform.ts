@@ -2,8 +2,8 @@
  * What differs between the platforms, in one table: constants of the headers and layouts of the structures.
  *
  * Linux x64 is tested; Linux arm64 differs from it in one structure (`epoll_event`); darwin and FreeBSD are written
- * from
- * their headers and not yet tested. Structures not named here are the same everywhere on 64-bit little-endian machines.
+ * from their headers and not yet tested. Structures not named here are the same everywhere on 64-bit little-endian
+ * machines.
  */
 
 /** Bytes of `struct aiocb` and the offsets of its fields. */

@@ -30,11 +30,9 @@ export function pollOne(fd: number, events: number, timeoutMs: number): number {
 }
 
 /**
- * Waits for the first `count` pairs [fd, events | revents << 16] of `pairs`; returns how many are ready (their revents
- * are
- * then set), 0 after `timeoutMs` (-1: for ever, 0: not at all), or a negative errno. An fd below 0 is skipped; revents
- * of
- * the call before are overwritten. Any thread. man 2 poll
+ * Waits for the first `count` pairs [fd, events | revents << 16] of `pairs`; returns how many are ready (their
+ * revents are then set), 0 after `timeoutMs` (-1: for ever, 0: not at all), or a negative errno. An fd below 0 is
+ * skipped; revents of the call before are overwritten. Any thread. man 2 poll
  * @throws RangeError where the array is shorter than `count` pairs
  */
 export function poll(pairs: Int32Array, count: number, timeoutMs: number): number {

@@ -52,47 +52,59 @@ function readGaps(): readonly bigint[] {
   return found
 }
 
-function allowFork(): boolean {
-  let isDone = true
-  for (let i = 0; i < gaps.length; i += 2) {
-    // ENOMEM says that the range has holes, after all of it was advised; EINVAL that it stopped at something special.
-    const result = c.madvise(gaps[i] as bigint, gaps[i + 1] as bigint, MADV_DOFORK)
-    if (result === -1 && lastError() === -EINVAL) isDone = false
-  }
-  return isDone
-}
-
-let isBound = false
+/** What {@link advised} gives where something special was mapped since the gaps were read. */
+const STALE = -2
 
 /**
- * Lets a forked child see V8's heap, which V8 marks MADV_DONTFORK: without this the child dies at its first
- * instruction.
- * The first call takes some 15 ms, to look up all functions and to read /proc/self/smaps (read again when something
- * special
- * was mapped since); later ones take 10-70 µs. Called by `fork`; a server calls it once at its start. Does nothing but
- * the
- * lookup outside Linux. Any thread. man 2 madvise
+ * Gives the advice and calls `act`, which forks. A page that V8 maps in between is missing in the child, which dies where it
+ * touches it; V8 maps one where a function allocates, is compiled, or is compiled anew. So all is done in here, and rehearsed.
+ */
+function advised(ranges: readonly bigint[], act: () => number): number {
+  for (let i = 0; i < ranges.length; i += 2) {
+    // ENOMEM says that the range has holes, after all of it was advised; EINVAL that it stopped at something special.
+    const result = c.madvise(ranges[i] as bigint, ranges[i + 1] as bigint, MADV_DOFORK)
+    if (result === -1 && lastError() === -EINVAL) return STALE
+  }
+  return act()
+}
+
+/** Calls after which V8 has compiled a function for good (`--trace-opt` tells 2,500), and several times as many. */
+const REHEARSALS = 12_000
+const HOLE = [0n, 4096n]
+
+let isPrepared = false
+
+/**
+ * Does once what `fork` need not do each time: looks up all functions, reads /proc/self/smaps, and has V8 compile the fork
+ * itself. Takes some 30 ms; called by the first `fork`, so a server calls it at its start. Any thread. man 2 madvise
  */
 export function prepareFork(): void {
-  if (!isBound) bindAll() // before the advice, because it may make V8 map pages
-  isBound = true
-  if (!isLinux || (gaps.length > 0 && allowFork())) return
+  if (isPrepared) return
+  isPrepared = true
+  bindAll()
+  if (!isLinux) return
   gaps = readGaps()
-  allowFork()
+  // With more than one function, or the compiled code would be made for that one alone.
+  for (let i = 0; i < REHEARSALS; i++) advised(HOLE, i % 2 === 0 ? c.getpid : c.getppid)
 }
 
 /**
- * Forks this process: returns twice, the child's pid in the parent and 0 in the child.
+ * Forks this process: returns twice, the child's pid in the parent and 0 in the child. It lets the child see V8's heap, which
+ * V8 marks MADV_DONTFORK, by some 10-70 µs of advice; /proc/self/smaps is read again where something special was mapped.
  *
  * The child has the calling thread alone: no libuv pool, no GC helpers, no other workers. It must leave by `_exit`, and
- * either make blocking calls only or call `uvLoop().fork()` first (then run the parent with `--single-threaded`). A
- * page
- * that a helper thread of V8 maps between the preparation and the fork is missing in the child, which then dies of
- * SIGSEGV: `--single-threaded` closes that window; otherwise see what waitpid says. man 2 fork @throws PosixError
+ * either make blocking calls only or call `uvLoop().fork()` first (then run the parent with `--single-threaded`). A page
+ * that a helper thread of V8 maps between the advice and the fork is missing in the child, which then dies of SIGSEGV:
+ * `--single-threaded` closes that window; otherwise see what waitpid says. man 2 fork @throws PosixError
  */
 export function fork(): number {
   prepareFork()
-  return check(c.fork(), 'fork') // returns twice
+  let pid = advised(gaps, c.fork) // returns twice
+  if (pid === STALE) {
+    gaps = readGaps()
+    pid = advised(gaps, c.fork)
+  }
+  return check(pid === STALE ? -1 : pid, 'fork')
 }
 
 /** Ends the process at once: no exit hooks, no flush of streams. Never returns. Any thread. man 2 _exit */
@@ -123,8 +135,7 @@ const status = new Int32Array(1)
 
 /**
  * Collects a child that ended (`pid`, or any of them where -1) and blocks until there is one; 0 only with `nohang`,
- * where
- * none has ended. Any thread. man 2 waitpid
+ * where none has ended. Any thread. man 2 waitpid
  * @throws PosixError (ECHILD: there is no such child)
  */
 export function waitpid(pid: number, { nohang = false }: WaitOptions = {}): Ended | 0 {
@@ -233,10 +244,9 @@ export function getThreadName(): string {
 }
 
 /**
- * Has the kernel send `signal` (0: none) to this process when the thread that made it ends. A parent that ended before
- * the
- * call is not noticed: compare getppid. Linux. Any thread. man 2 prctl, PR_SET_PDEATHSIG @throws PosixError,
- * UnsupportedError
+ * Has the kernel send `signal` (0: none) to this process when the thread that made it ends. A parent that ended
+ * before the call is not noticed: compare getppid. Linux. Any thread. man 2 prctl, PR_SET_PDEATHSIG @throws
+ * PosixError, UnsupportedError
  */
 export function setParentDeathSignal(signal: number): void {
   check(c.prctlNumber(PR_SET_PDEATHSIG, integer(signal, 'signal'), 0, 0, 0), 'prctl')

@@ -50,15 +50,6 @@ export function sigprocmask(how: number, signals: readonly number[]): readonly n
   return listOf(former)
 }
 
-/** Prepares to unblock signals in the calling thread: what it returns does so without allocating. man 3 pthread_sigmask */
-export function signalUnblocker(signals: readonly number[]): () => void {
-  const set = setOf(signals)
-  return () => {
-    const error = c.pthread_sigmask(platform.SIG_UNBLOCK, set, null)
-    if (error !== 0) throw new PosixError('pthread_sigmask', -error)
-  }
-}
-
 /** Whether the descriptor returns -EAGAIN where no signal is pending. */
 export interface SignalOptions {
   /** Default: true. */
@@ -150,9 +141,8 @@ export function defaultSignal(signal: number): void {
 }
 
 /**
- * Lets a signal for which there is a handler end a blocked call with -EINTR, accept4 too, which would go on otherwise.
- * man 3
- * siginterrupt @throws PosixError
+ * Lets a signal for which there is a handler end a blocked call with -EINTR, accept4 too, which would go on
+ * otherwise. man 3 siginterrupt @throws PosixError
  */
 export function interruptBy(signal: number): void {
   check(c.siginterrupt(integer(signal, 'signal'), 1), 'siginterrupt', nameOf(signal))

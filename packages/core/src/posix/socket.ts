@@ -2,8 +2,7 @@
  * Sockets. Every descriptor made here is close-on-exec and never raises SIGPIPE.
  *
  * Hot calls (accept4, connect, recv, send, sendv, readv, shutdown) return n >= 0 or a negative errno and throw only
- * when
- * an argument is out of bounds; the others throw PosixError.
+ * when an argument is out of bounds; the others throw PosixError.
  */
 import { AF_INET, AF_INET6, AF_UNIX, decodeAddress, encodeAddress, type SocketAddress } from './address.js'
 import { descriptor, integer, natural, within } from './bounds.js'
@@ -157,9 +156,8 @@ const MESSAGE_COUNT = 3
 
 /**
  * Sends the first `count` buffers (default: all) in one call; returns how many bytes the kernel took, which may end
- * inside
- * any buffer, or a negative errno. At most IOV_MAX (1024) buffers are taken. Never raises SIGPIPE. Any thread. man 2
- * sendmsg
+ * inside any buffer, or a negative errno. At most IOV_MAX (1024) buffers are taken. Never raises SIGPIPE. Any thread.
+ * man 2 sendmsg
  */
 export function sendv(fd: number, buffers: readonly Uint8Array[], count: number = buffers.length): number {
   const n = vector.hold(buffers, count)
