@@ -26,6 +26,9 @@ const BURNING: Scenario = {
   close: false,
 }
 
+/** A shorter burning load has too few requests for a 99th percentile. */
+const LEAST_SECONDS = 6
+
 /** What a library of the family costs by itself. */
 interface Library {
   readonly title: string
@@ -157,7 +160,16 @@ function suiteOf(family: Family): Suite {
 
 function measureBurning(servers: readonly ServerSpec[], request: SuiteRequest): ReturnType<typeof measure> {
   const burning = servers.map((spec) => ({ ...spec, command: spec.command.map(burningInstead) }))
-  return measure({ ...request, servers: burning, scenarios: [BURNING], loader: mixedLoader })
+  const seconds = Math.max(request.seconds, LEAST_SECONDS)
+  // Warmed up by as many requests as it takes for all threads to run compiled code: compiling takes processors, too.
+  return measure({
+    ...request,
+    servers: burning,
+    scenarios: [BURNING],
+    loader: mixedLoader,
+    warmer: request.loader,
+    seconds,
+  })
 }
 
 /** The same command with the app that can burn; node:http has it built in. */

@@ -37,6 +37,8 @@ export interface MeasureOptions {
   readonly servers: readonly ServerSpec[]
   readonly scenarios: readonly Scenario[]
   readonly loader: Loader
+  /** What warms a server up. Default: the same. */
+  readonly warmer?: Loader
   readonly rounds: number
   /** Of one measurement; each is preceded by a warm-up. */
   readonly seconds: number
@@ -94,10 +96,10 @@ async function measureScenario(
 export async function measureLoad(
   { url, pid }: RunningServer,
   { connections, close }: { readonly connections: number; readonly close: boolean },
-  { loader, seconds, signal }: { readonly loader: Loader; readonly seconds: number; readonly signal: AbortSignal },
+  { loader, warmer = loader, seconds, signal }: Pick<MeasureOptions, 'loader' | 'warmer' | 'seconds' | 'signal'>,
 ): Promise<LoadMeasurement> {
   const load = { url, connections, close }
-  await loader.run({ ...load, seconds: Math.max(1, Math.round(seconds / 3)) }, signal)
+  await warmer.run({ ...load, seconds: Math.max(1, Math.round(seconds / 3)) }, signal)
   const before = cpuMicroseconds(pid)
   const result = await loader.run({ ...load, seconds }, signal)
   return { ...result, cpuMicroseconds: cpuMicroseconds(pid) - before }

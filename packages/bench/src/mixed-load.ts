@@ -3,14 +3,18 @@
  * the server keeps up, and each counts from the moment when it was to be sent: a load that waits for answers would be kept from
  * sending by the very requests that make others wait. wrk and autocannon do that, and tell one latency for all.
  */
-import { once } from 'node:events'
+import { once, setMaxListeners } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setSlice } from '@cs/core/posix'
 import type { Load, Loader, LoadResult } from './load.js'
 
 /** Requests a second: what the expensive ones among them burn is a tenth of a processor, and two at once are rare. */
 export const RATE = 200
 const EVERY = 10
+
+/** Microseconds: the load is to be woken when an answer comes, not when whoever burns has used up a slice. */
+const SLICE_US = 100
 
 /** The same times of arrival for every server. */
 const SEED = 1
@@ -36,6 +40,8 @@ async function run({ url, connections, seconds }: Load, signal: AbortSignal): Pr
   const sockets = Array.from({ length: connections }, () => connect({ port: Number(port), host, noDelay: true }))
   const tally: Tally = { waiting: [], idle: [], cheapMs: [], requests: 0, errors: 0 }
   const begin = performance.now()
+  setMaxListeners(0, signal) // each socket waits with it
+  setSlice(SLICE_US)
   try {
     await Promise.all(sockets.map((socket) => once(socket, 'connect', { signal })))
     tally.idle.push(...sockets)
@@ -43,6 +49,7 @@ async function run({ url, connections, seconds }: Load, signal: AbortSignal): Pr
     await send(performance.now() + seconds * 1000, tally, signal)
     while (tally.idle.length < connections - tally.errors) await sleep(1, undefined, { signal }) // the last answers
   } finally {
+    setSlice(0)
     for (const socket of sockets) socket.destroy()
   }
   const sorted = tally.cheapMs.toSorted((a, b) => a - b)

@@ -45,6 +45,9 @@ import { A, FLAGS, ID, KIND, SENDER, Sheet, STAMP } from './sheet.js'
 const LIFE_BITS = 6
 const MOST_SERIAL: number = 2 ** (31 - LIFE_BITS)
 
+/** Milliseconds after which another is called for what nobody has taken. */
+const CALL_AGAIN_MS = 1
+
 /** The thread that handles a request is not known while it is in the queue. */
 const NOBODY = -1
 
@@ -130,12 +133,15 @@ export class Caller implements FetchApp {
 
   /**
    * Calls answerers for what was sent, and says that the thread is about to wait. Returns the milliseconds for which it may:
-   * `timeout`, or 0 where something has come meanwhile.
+   * `timeout` (-1: for ever), 0 where something has come meanwhile, and few while requests wait: who was called may itself
+   * wait for a processor, behind a handler that computes, while another would have one.
    */
   lieDown(timeout: number): number {
     this.#crossing.call()
     this.#bell.lieDown()
-    return this.#crossing.hasReplies(this.#number) ? 0 : timeout
+    if (this.#crossing.hasReplies(this.#number)) return 0
+    if (!this.#crossing.hasRequests) return timeout
+    return timeout < 0 ? CALL_AGAIN_MS : Math.min(timeout, CALL_AGAIN_MS)
   }
 
   /** Says that the thread is awake: whoever replies need not ring. */

@@ -26,6 +26,7 @@ export * from './pipe.js'
 export { isSupported, platformName } from './platform.js'
 export * from './poll.js'
 export * from './process.js'
+export * from './scheduler.js'
 export * from './select.js'
 export * from './signal.js'
 export {
