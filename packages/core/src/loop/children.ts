@@ -127,6 +127,7 @@ export class Children {
   #wasAlive = true
   #row = -1
   #isRehearsing = false
+  #ownsLoop = false
 
   /** Prepares this process for forking. It must have been started with `--single-threaded`, and run on its main thread. */
   constructor(parent: Parent) {
@@ -240,7 +241,8 @@ export class Children {
 
   /** Runs when nothing is left to do but to give libuv a turn: a child whose handlers never wait does not come so far. */
   readonly #forkLoop = (): void => {
-    if (this.#row < 0 || this.#isRehearsing) return
+    if (this.#row < 0 || this.#isRehearsing || this.#ownsLoop) return // rehearsals have left this to be run, too
+    this.#ownsLoop = true
     this.#loop?.fork() // first: until then libuv's epoll is the parent's too, and would lose what is closed here
     this.#turn?.close() // it is the parent's
     access('/', () => {}) // what libuv's threads finished before this told the parent's loop; with this they tell all anew
