@@ -89,7 +89,8 @@ function parse(text: string): Call[] {
     const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest)
     const whole = resumed === null ? rest : `${halves.get(Number(tid)) ?? ''}${resumed[1]}`
     const name = /^(\w+)\(/.exec(whole)?.[1]
-    if (name !== undefined) calls.push({ tid: Number(tid), name, text: whole })
+    const isBegunAnew = whole.includes('ERESTARTNOINTR') // by the kernel, after a signal; the program does not see it
+    if (name !== undefined && !isBegunAnew) calls.push({ tid: Number(tid), name, text: whole })
   }
   return calls
 }
