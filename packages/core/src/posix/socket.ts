@@ -121,8 +121,7 @@ export function connect(fd: number, address: SocketAddress): number {
 
 /**
  * Receives up to `length` bytes at `offset`; returns how many, 0 at end of stream, or a negative errno. `flags`:
- * MSG_PEEK,
- * MSG_DONTWAIT; default 0. Any thread. man 2 recv
+ * MSG_PEEK, MSG_DONTWAIT; default 0. Any thread. man 2 recv
  * @throws RangeError where offset and length do not lie within the buffer, or it is detached
  */
 export function recv(fd: number, buffer: Uint8Array, offset: number, length: number, flags = 0): number {
@@ -138,8 +137,7 @@ export function recvPeek(fd: number, buffer: Uint8Array, offset: number, length:
 
 /**
  * Sends up to `length` bytes from `offset`; returns how many the kernel took (maybe fewer) or a negative errno
- * (-EAGAIN,
- * -EPIPE, -ECONNRESET, ...). Never raises SIGPIPE. Any thread. man 2 send
+ * (-EAGAIN, -EPIPE, -ECONNRESET, ...). Never raises SIGPIPE. Any thread. man 2 send
  * @throws RangeError where offset and length do not lie within the buffer, or it is detached
  */
 export function send(fd: number, buffer: Uint8Array, offset: number, length: number, flags = 0): number {
