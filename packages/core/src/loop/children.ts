@@ -69,6 +69,8 @@ const CONFIRM_MS = 1
 /** Milliseconds after which children are looked at that have no pidfd (before Linux 5.3, or out of descriptors). */
 const LOOK_MS = 20
 
+const NO_PIDFD = -1
+
 /** Ends of children that are taken from the kernel at once. */
 const ENDS = 64
 
@@ -324,9 +326,10 @@ export class Children {
   /** Has the kernel tell when a child has ended. Not by SIGCHLD: one of Node's own threads may take it, and drop it. */
   #watch(pid: number, row: number): number {
     const pidfd = pidfd_open(pid)
-    if (pidfd < 0) this.#unwatched++
-    else epoll_ctl(this.#ended, EPOLL_CTL_ADD, pidfd, EPOLLIN, row)
-    return pidfd
+    if (pidfd >= 0 && epoll_ctl(this.#ended, EPOLL_CTL_ADD, pidfd, EPOLLIN, row) === 0) return pidfd
+    if (pidfd >= 0) close(pidfd)
+    this.#unwatched++
+    return NO_PIDFD
   }
 
   #unwatch(pidfd: number): void {
