@@ -53,9 +53,16 @@ class Clients {
   readonly #answers = new Map<number, string>()
   readonly #bytes = Buffer.alloc(16_384)
 
-  constructor(address: SocketAddress, count: number) {
-    for (let i = 0; i < count; i++) this.#idle.push(open(address))
-    for (const fd of this.#idle) this.#demux.add(fd, READABLE)
+  /** Opens so many connections. @throws PosixError; {@link close} closes those that are open by then */
+  connect(address: SocketAddress, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const fd = socket(address.family)
+      this.#idle.push(fd)
+      const result = connect(fd, address)
+      if (result < 0) throw new PosixError('connect', result, address)
+      setNoDelay(fd, true)
+      this.#demux.add(fd, READABLE)
+    }
   }
 
   /** Whether nothing is outstanding that can still be answered. */
@@ -116,36 +123,37 @@ class Clients {
 }
 
 async function run({ url, connections, seconds, rate, stop }: MixedTask): Promise<MixedOutcome> {
-  const clients = new Clients(await addressOf(url), connections)
+  const address = await addressOf(url)
+  const clients = new Clients()
+  try {
+    clients.connect(address, connections)
+    setSlice(SLICE_US)
+    const begin = performance.now()
+    sendUntil(clients, begin + seconds * 1000, rate, stop)
+    const { requests, errors, cheapMs } = clients
+    return { requests, errors, cheapMs, seconds: (performance.now() - begin) / 1000 }
+  } finally {
+    clients.close()
+  }
+}
+
+/** Sends requests as they arrive until the time is over, and waits for the last answers. */
+function sendUntil(clients: Clients, end: number, rate: number, stop: Int32Array): void {
   const random = randomFrom(SEED)
   const gap = (): number => (-Math.log(1 - random()) / rate) * 1000 // between arrivals of a Poisson process
-  const begin = performance.now()
-  const end = begin + seconds * 1000
-  let due = begin + gap()
-  setSlice(SLICE_US)
+  let due = performance.now() + gap()
   for (let sent = 1; Atomics.load(stop, 0) === 0; ) {
     const now = performance.now()
     for (; due <= now && due < end; due += gap()) clients.ask({ at: now, isCheap: sent++ % EVERY !== 0 })
     if (due >= end && clients.areDone) break
     clients.listen(due < end ? Math.min(LOOK_MS, Math.ceil(due - now)) : LOOK_MS)
   }
-  clients.close()
-  const { requests, errors, cheapMs } = clients
-  return { requests, errors, cheapMs, seconds: (performance.now() - begin) / 1000 }
 }
 
 async function addressOf(url: string): Promise<SocketAddress> {
   const { hostname, port } = new URL(url)
   const { address: host, family } = await lookup(hostname.replace(/^\[(.*)\]$/, '$1'))
   return { family: family === 6 ? 'ipv6' : 'ipv4', host, port: Number(port) }
-}
-
-function open(address: SocketAddress): number {
-  const fd = socket(address.family)
-  const result = connect(fd, address)
-  if (result < 0) throw new PosixError('connect', result, address)
-  setNoDelay(fd, true)
-  return fd
 }
 
 function requestFor(path: string): Buffer {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { constants } from 'node:os'
 import { getpid, getppid, gettid, kill, tgkill, uvLoop, waitpid } from '@cs/core/posix'
 import { describe, expect, it } from 'vitest'
-import { run } from './support.js'
+import { outputOf, run } from './support.js'
 
 const { SIGTERM, SIGUSR1, SIGUSR2 } = constants.signals
 const onLinux = process.platform === 'linux'
@@ -35,6 +35,19 @@ describe.runIf(onLinux)('fork', () => {
       const ended = waitpid(pid), buffer = Buffer.alloc(64), n = read(reader, buffer, 0, 64)
       console.log(JSON.stringify({ code: ended.code, said: buffer.toString('utf8', 0, n) }))`
     expect(run(source, ['--single-threaded'])).toMatchObject({ code: 0, said: expect.stringMatching(/^child \d+$/) })
+  })
+
+  it('is compiled for good before it is first called: a page that V8 maps meanwhile is missing in the child', () => {
+    const source = `
+      import { fork, waitpid, _exit } from '@cs/core/posix'
+      for (let i = 0; i < 3; i++) {
+        const pid = fork()
+        if (pid === 0) _exit(0)
+        waitpid(pid)
+      }`
+    const traces = outputOf(source, ['--single-threaded', '--trace-opt', '--trace-deopt'])
+    expect(traces).toMatch(/completed compiling .*<JSFunction advised .*TURBOFAN/)
+    expect(traces).not.toMatch(/(bailout|deoptimizing).*<JSFunction advised /)
   })
 
   it('tells a child that a signal ended', () => {

@@ -50,10 +50,15 @@ export function detached(): Uint8Array {
 
 /** Runs a module of its own process and returns the JSON it prints; vitest's workers are neither forked nor renamed. */
 export function run(source: string, flags: readonly string[] = []): unknown {
+  return JSON.parse(outputOf(source, flags))
+}
+
+/** The same, and returns all that it prints. */
+export function outputOf(source: string, flags: readonly string[] = []): string {
   const cwd = fileURLToPath(new URL('../..', import.meta.url))
   const child = spawnSync(process.execPath, [...flags, '--input-type=module', '-e', source], { cwd, encoding: 'utf8' })
   if (child.status !== 0) throw new Error(`exit ${child.status ?? child.signal}: ${child.stderr}`)
-  return JSON.parse(child.stdout)
+  return child.stdout
 }
 
 /** Source that has the kernel refuse io_uring_setup(2) with EPERM to its process, as a container would. Linux. */
