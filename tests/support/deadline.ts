@@ -1,6 +1,6 @@
 /** Bounds for waits. They say when to give up, never how fast something must be. */
 
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 30_000
 const POLL_MS = 10
 
 let patience = PATIENCE_MS

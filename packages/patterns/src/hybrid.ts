@@ -62,7 +62,7 @@ export const hybrid: Model<HybridOptions> = defineModel<HybridOptions, Shared>(i
     waiting: integer('connections that may wait for a thread', { default: 1024, min: 1, max: 1 << 20 }),
   },
   shared: (options) => {
-    if (options.combination === REACTORS) return openPool(options.outer, options)
+    if (options.combination === REACTORS) return openPool(options.outer, options, availableParallelism())
     return options.combination === LOOPS ? openLoops(options.outer) : {}
   },
   dispose: closePool,
@@ -87,7 +87,7 @@ export const hybrid: Model<HybridOptions> = defineModel<HybridOptions, Shared>(i
         ownSocket: 'on ports',
       },
       async ({ options, threads }) => {
-        const pool = openPool(1, options)
+        const pool = openPool(1, options, Math.max(1, Math.floor(availableParallelism() / options.outer)))
         await threads({ shared: pool, counts: { reactor: 1, worker: options.threads } })
         closePool(pool)
       },

@@ -7,8 +7,8 @@
  *                                         ╰─ rests ─▶ RESTING: the next may run ── resumes ─▶ AWAKE
  *
  * With a turnstile the one that slept longest is woken for each value, so all take turns and each finds its caches cold. Here a
- * value waits for a taker that runs rather than wake another for it. A taker that blocks without a word ({@link HotQueue.relent})
- * is noticed by whoever puts: it sees values lie there for a while.
+ * value waits for a taker that runs rather than wake another for it. A taker that blocks without a word is noticed by whoever
+ * puts: it sees values lie there for a while ({@link HotQueue.review}), or finds the queue full.
  */
 
 import type { BoundedQueue, QueueStatistics, TakeResult } from './bounded-queue.js'
@@ -29,6 +29,9 @@ const ASLEEP = 2
 const CALLED = 3
 const RESTING = 4
 
+/** Milliseconds for which a full queue has to stay so before more takers are let run. */
+const FULL_MS = 10
+
 /** What a queue is to a thread that takes from it. */
 export interface Source {
   take(timeoutMs?: number): TakeResult
@@ -39,6 +42,9 @@ export interface Source {
 export class HotQueue {
   readonly #queue: BoundedQueue
   readonly #cells: Int32Array
+  /** How many values had been put at the last review, and when that was. */
+  #marked = 0
+  #markedAt = 0
 
   constructor(queue: BoundedQueue, cells: Int32Array) {
     this.#queue = queue
@@ -69,9 +75,40 @@ export class HotQueue {
 
   /** Puts a value, blocking while the queue is full; false where it is closed. Any thread. */
   put(value: number): boolean {
-    const isIn = this.#queue.put(value) === 'put'
+    if (this.#queue.tryPut(value) !== 'put') return this.putMany(Int32Array.of(value), 1) === 1
     this.#call()
-    return isIn
+    return true
+  }
+
+  /** Puts the first `count` values in order, blocking while the queue is full; tells how many went in before it was closed. Any thread. */
+  putMany(values: Int32Array, count: number): number {
+    let put = this.#queue.putMany(values, count, 0)
+    this.#call()
+    while (put < count && !this.#queue.closed) {
+      this.relent() // full: those that run are blocked
+      put += this.#queue.putMany(values.subarray(put), count - put, FULL_MS)
+    }
+    return put
+  }
+
+  /**
+   * Looks, once `patience` ms have passed since the last time, whether values have waited since: then as many more are let run as
+   * there are processors, else one fewer. True where they have waited. Of the threads that put one or more, each by itself.
+   */
+  review(now: number, patience: number): boolean {
+    if (((now - this.#markedAt) | 0) < patience) return false
+    const { put, taken } = this.#queue.statistics()
+    const haveWaited = taken < this.#marked
+    this.#marked = put
+    this.#markedAt = now
+    if (haveWaited) this.relent()
+    else this.tighten()
+    return haveWaited
+  }
+
+  /** True where values wait and not all takers run: they should be reviewed before long. Any thread. */
+  get isHeldBack(): boolean {
+    return this.#queue.size > 0 && Atomics.load(this.#cells, RUNNING) < this.#cells.length - TAKERS
   }
 
   /** Lets as many more run as there are processors: values have waited, so those that run are blocked. Any thread. */

@@ -72,6 +72,32 @@ describe('hot queue', () => {
     expect(await other.result).toBe(7)
   })
 
+  test('review: another is called for values that have waited since the last time, and none for those that have not', async () => {
+    const { queue, cells, hot } = pool(2, 1)
+    const running = hot.taker(0)
+    const other = start<number>('takeHot', { queue, cells, index: 1 })
+    await until(() => hot.sleeping === 1 && other.inFutex())
+    expect(hot.isHeldBack).toBe(false)
+    hot.put(7)
+    expect(hot.isHeldBack).toBe(true)
+    expect([hot.review(1000, 10), hot.review(1009, 10), hot.sleeping]).toEqual([false, false, 1])
+    expect(running.tryTake()).toBe(7)
+    hot.put(8) // since the last time
+    expect([hot.review(1010, 10), hot.sleeping]).toEqual([false, 1])
+    expect(hot.review(1020, 10)).toBe(true)
+    expect(await other.result).toBe(8)
+  })
+
+  test('where the queue is full another is called, so that whoever puts does not wait for one that is blocked', async () => {
+    const { queue, cells, hot } = pool(3, 1, 1)
+    hot.taker(0) // runs, and takes nothing
+    const others = startMany<number>(2, 'takeHot', (at) => ({ queue, cells, index: at + 1 }))
+    await until(() => hot.sleeping === 2 && others.every((taker) => taker.inFutex()))
+    await start('putHot', { queue, cells, first: 1, count: 3 }).result
+    expect((await results(others)).sort()).toEqual([1, 2])
+    expect(hot.size).toBe(1)
+  })
+
   test('one that goes on runs beside those that were called meanwhile, and takes what is left', async () => {
     const { queue, cells, hot } = pool(2, 1)
     const running = hot.taker(0)

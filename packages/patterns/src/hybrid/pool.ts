@@ -5,7 +5,8 @@
  *
  * Each reactor has an epoll of its own, where the handles of certain descriptors are armed, whoever accepted them: a worker needs
  * nobody to tell it where a connection belongs. The pool is one, so no reactor's clients wait while threads of another's are free.
- * In processes+threads each process runs the same with one reactor.
+ * Of the workers only as many run as there are processors for them, unless those block: a wake-up costs more than a short request.
+ * In processes+threads each process runs the same with one reactor, and has its share of the processors.
  */
 
 import {
@@ -13,6 +14,7 @@ import {
   BlockingThread,
   BoundedQueue,
   close,
+  HotQueue,
   Lot,
   onThread,
   openLot,
@@ -26,6 +28,8 @@ import { AcceptHandler, Reactor, StopHandler } from '../reactor/index.js'
 /** What the reactors and the workers share. */
 export interface Pool {
   readonly queue: BoundedQueue
+  /** Which workers sleep. */
+  readonly takers: Int32Array
   /** The epoll of each reactor. */
   readonly lots: readonly number[]
   /** A cell for each reactor: 1 once all that it has accepted is in the table, and it accepts no more. */
@@ -38,10 +42,14 @@ type PoolRole = ReturnType<typeof onThread<HybridOptions, Partial<Pool>>>
 /** Bytes of a request that are gathered before it takes a thread: a slow client holds none. */
 const GATHER_BYTES = 64 * 1024
 
+/** Milliseconds for which a connection may lie in the queue before another worker is called, beyond one for each processor. */
+const PATIENCE_MS = 1
+
 /** Makes what so many reactors and threads share; {@link closePool} gives its descriptors back. */
-export function openPool(reactors: number, { threads, waiting }: HybridOptions): Pool {
+export function openPool(reactors: number, { threads, waiting }: HybridOptions, processors: number): Pool {
   return {
     queue: BoundedQueue.create(waiting),
+    takers: HotQueue.cells(threads, processors),
     lots: Array.from({ length: reactors }, openLot),
     shut: new Int32Array(new SharedArrayBuffer(4 * reactors)),
     workload: Workload.create(threads),
@@ -76,7 +84,8 @@ export function poolRoles(
 type Context = RoleContext<HybridOptions, Partial<Pool>>
 
 function watch({ listener, shared, service, stop, index, acceptedLast }: Context): void {
-  const { queue, lots, shut } = shared as Pool
+  const { lots, shut, takers } = shared as Pool
+  const queue = new HotQueue((shared as Pool).queue, takers)
   const attendant = new Attendant(lots[index], service, queue)
   const reactor = new Reactor({ demultiplexer: attendant.demux, awake: () => service.tick() })
   const acceptor = new AcceptHandler(reactor, listener, service, (fd) => attendant.accepted(fd))
@@ -86,8 +95,9 @@ function watch({ listener, shared, service, stop, index, acceptedLast }: Context
   reactor.otherwise = (fd) => attendant.ready(fd) // armed by a worker
   new StopHandler(reactor, stop.fd, drain)
   while (!draining || (isNeeded && !stop.forced)) {
-    reactor.handleEvents(acceptor.timeout(attendant.timeout(draining)))
+    reactor.handleEvents(acceptor.timeout(queue.isHeldBack ? PATIENCE_MS : attendant.timeout(draining)))
     attendant.hand()
+    queue.review(service.now, PATIENCE_MS)
     const areAllShut = shut.every((_, i) => Atomics.load(shut, i) === 1) // asked first: then the table has all there are
     isNeeded = attendant.sweep(draining) || !areAllShut
   }
@@ -102,15 +112,17 @@ function watch({ listener, shared, service, stop, index, acceptedLast }: Context
 }
 
 async function serve({ shared, service, index }: Context): Promise<void> {
-  const { queue, lots: epfds, workload } = shared as Pool
+  const { queue, takers, lots: epfds, workload } = shared as Pool
+  const source = new HotQueue(queue, takers).taker(index)
   const row = workload.row(index, service.table)
   const lots = epfds.map((epfd) => new Lot(epfd, service))
   const thread = new BlockingThread(service)
-  for await (const fd of thread.takenFrom(queue, row)) {
+  for await (const fd of thread.takenFrom(source, row)) {
     const lot = lots[fd % lots.length]
     const connection = lot.enter(fd)
     if (connection !== undefined) lot.leave(connection, await connection.exchange())
   }
+  source.leave()
   await thread.finish()
   row.leave()
 }

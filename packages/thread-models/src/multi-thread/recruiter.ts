@@ -27,9 +27,6 @@ export class Recruiter {
   #most = 0
   #reviewedAt: number
   #since: number
-  /** How many connections had been put at the last look at the queue, and when that was. */
-  #marked = 0
-  #markedAt = 0
 
   /**
    * @param keepMs how long threads are kept that were not needed; 0: for ever
@@ -79,7 +76,7 @@ export class Recruiter {
 
   /** Has more threads run where connections lie in the queue, and sees now and then to those that are to be spare. */
   review(now: number): void {
-    this.#press(now)
+    if (this.#queue.review(now, PATIENCE_MS)) this.#recruit(countsOf(this.#roster).connections)
     const { connections } = countsOf(this.#roster)
     this.#least = Math.min(this.#least, connections)
     if (this.#untilReview(now) > 0) return
@@ -87,18 +84,6 @@ export class Recruiter {
     this.#recruit(this.#least) // what is in hand only for a moment does not count
     this.#least = connections
     if (this.#keepMs > 0 && this.#untilExcess(now) === 0) this.#dismiss(now)
-  }
-
-  /** Every now and then: where connections have waited since, those that run are blocked, and more are to; else one fewer. */
-  #press(now: number): void {
-    if (((now - this.#markedAt) | 0) < PATIENCE_MS) return
-    const { put, taken } = this.#queue.statistics()
-    const haveWaited = taken < this.#marked
-    this.#marked = put
-    this.#markedAt = now
-    if (!haveWaited) return this.#queue.tighten()
-    this.#queue.relent()
-    this.#recruit(countsOf(this.#roster).connections)
   }
 
   /** Puts those on the roster that are wanting for so many connections. */
