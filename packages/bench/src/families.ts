@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { type Contender, selectFrom } from './contender.js'
 import { measure, type Scenario, scenariosFor } from './measure.js'
-import { mixedLoader, RATE } from './mixed-load.js'
+import { MEASURED, mixedLoader, warmerBy } from './mixed-load.js'
 import { measureMessages, tableOfMessages } from './modern/messages.js'
 import { measureTasks, tableOfTasks } from './modern/tasks.js'
 import { renderMarkdown, renderText, summarise } from './report.js'
@@ -21,7 +21,7 @@ const ONE_BY_ONE: Scenario = {
 
 const BURNING: Scenario = {
   name: 'burning',
-  title: `${RATE} requests a second at random times, of which a tenth burns 5 ms of CPU: latency of the others`,
+  title: `${MEASURED.rate} requests a second at random times, of which one in ${MEASURED.every} burns 5 ms of CPU: latency of the others`,
   connections: 32,
   close: false,
 }
@@ -161,13 +161,12 @@ function suiteOf(family: Family): Suite {
 function measureBurning(servers: readonly ServerSpec[], request: SuiteRequest): ReturnType<typeof measure> {
   const burning = servers.map((spec) => ({ ...spec, command: spec.command.map(burningInstead) }))
   const seconds = Math.max(request.seconds, LEAST_SECONDS)
-  // Warmed up by as many requests as it takes for all threads to run compiled code: compiling takes processors, too.
   return measure({
     ...request,
     servers: burning,
     scenarios: [BURNING],
     loader: mixedLoader,
-    warmer: request.loader,
+    warmer: warmerBy(request.loader),
     seconds,
   })
 }

@@ -20,10 +20,8 @@ import {
   setSlice,
   socket,
 } from '@cs/core/posix'
-import type { MixedOutcome, MixedTask } from './mixed-load.js'
+import type { Mix, MixedOutcome, MixedTask } from './mixed-load.js'
 
-/** Every so many requests one is expensive. */
-const EVERY = 10
 const CHEAP = requestFor('/')
 const EXPENSIVE = requestFor('/burn')
 
@@ -122,14 +120,14 @@ class Clients {
   }
 }
 
-async function run({ url, connections, seconds, rate, stop }: MixedTask): Promise<MixedOutcome> {
+async function run({ url, connections, seconds, stop, ...mix }: MixedTask): Promise<MixedOutcome> {
   const address = await addressOf(url)
   const clients = new Clients()
   try {
     clients.connect(address, connections)
     setSlice(SLICE_US)
     const begin = performance.now()
-    sendUntil(clients, begin + seconds * 1000, rate, stop)
+    sendUntil(clients, begin + seconds * 1000, mix, stop)
     const { requests, errors, cheapMs } = clients
     return { requests, errors, cheapMs, seconds: (performance.now() - begin) / 1000 }
   } finally {
@@ -138,13 +136,13 @@ async function run({ url, connections, seconds, rate, stop }: MixedTask): Promis
 }
 
 /** Sends requests as they arrive until the time is over, and waits for the last answers. */
-function sendUntil(clients: Clients, end: number, rate: number, stop: Int32Array): void {
+function sendUntil(clients: Clients, end: number, { rate, every }: Mix, stop: Int32Array): void {
   const random = randomFrom(SEED)
   const gap = (): number => (-Math.log(1 - random()) / rate) * 1000 // between arrivals of a Poisson process
   let due = performance.now() + gap()
   for (let sent = 1; Atomics.load(stop, 0) === 0; ) {
     const now = performance.now()
-    for (; due <= now && due < end; due += gap()) clients.ask({ at: now, isCheap: sent++ % EVERY !== 0 })
+    for (; due <= now && due < end; due += gap()) clients.ask({ at: now, isCheap: sent++ % every !== 0 })
     if (due >= end && clients.areDone) break
     clients.listen(due < end ? Math.min(LOOK_MS, Math.ceil(due - now)) : LOOK_MS)
   }
