@@ -38,7 +38,7 @@ export const mixedLoader: Loader = { name: 'mixed', run: (load, signal) => run(l
 
 /**
  * Warms a server up for the mixed load: by another one, so that all of its threads run compiled code, then by its own requests,
- * for twice as long. At the rate that is measured V8 would compile for minutes, on the processors that others wait for.
+ * for twice as long. At the rate that is measured V8 would still compile after ten seconds, on the processors that others wait for.
  */
 export function warmerBy(loader: Loader): Loader {
   return {

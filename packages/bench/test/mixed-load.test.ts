@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { mixedLoader } from '../dist/mixed-load.js'
+import { mixedLoader, warmerBy } from '../dist/mixed-load.js'
 
 let server: Server
 
@@ -42,6 +42,22 @@ describe('the mixed load', () => {
     const { url } = await serve(() => 20)
     const { p99Ms } = await mixedLoader.run({ ...load, connections: 1, url }, AbortSignal.timeout(30_000))
     expect(p99Ms).toBeGreaterThan(40)
+  })
+
+  it('is preceded by another load and then by many more of its own requests, few of them expensive', async () => {
+    const { url, paths } = await serve(() => 0)
+    let first = -1
+    const other: typeof mixedLoader = {
+      name: 'wrk',
+      run: async () => {
+        first = paths.length
+        return { requests: 0, errors: 0, seconds: 0, p50Ms: 0, p99Ms: 0 }
+      },
+    }
+    const { requests } = await warmerBy(other).run({ ...load, url }, AbortSignal.timeout(30_000))
+    expect(first).toBe(0)
+    expect(requests).toBe(paths.length)
+    expect(paths.filter((path) => path === '/burn')).toHaveLength(Math.floor(requests / 100))
   })
 
   it('ends when it is told to', async () => {
