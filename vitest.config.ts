@@ -5,7 +5,7 @@ import { TestResults } from './scripts/test-results.mjs'
 export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 60_000,
     pool: 'forks',
     maxWorkers: 2,

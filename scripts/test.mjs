@@ -8,7 +8,7 @@ import { existsSync, rmSync } from 'node:fs'
 import { delimiter, join, relative } from 'node:path'
 import { packageFolders, readJson, root, run, setUp, turbo } from './workspace.mjs'
 
-const LIMIT_MINUTES = Number(process.env.CS_TEST_MINUTES ?? 25)
+const LIMIT_MINUTES = Number(process.env.CS_TEST_MINUTES ?? 27)
 /** Programs that tests look from outside with: results without them say nothing about results with them. */
 const OUTSIDE_TOOLS = ['strace', 'ss', 'wrk']
 

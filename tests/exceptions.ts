@@ -8,8 +8,8 @@ export const exceptions: Readonly<Record<string, readonly Exception[]>> = {
       reason: 'one connection at a time: whoever holds the server keeps all others waiting',
       cases: [
         'serves others while a client reads 10 MB slowly',
-        'serves others while 64 clients send slowly',
-        'serves others while 64 clients read slowly',
+        'serves others while 32 clients send slowly',
+        'serves others while 32 clients read slowly',
       ],
     },
   ],
@@ -17,7 +17,7 @@ export const exceptions: Readonly<Record<string, readonly Exception[]>> = {
     {
       reason:
         'one connection at a time in each process: as many slow clients as there are processes keep all others waiting',
-      cases: ['serves others while 64 clients send slowly', 'serves others while 64 clients read slowly'],
+      cases: ['serves others while 32 clients send slowly', 'serves others while 32 clients read slowly'],
     },
   ],
   'process-pool2': [
@@ -25,8 +25,8 @@ export const exceptions: Readonly<Record<string, readonly Exception[]>> = {
       reason: 'who is hashed to the socket of a process that is with a slow client waits for it',
       cases: [
         'serves others while a client reads 10 MB slowly',
-        'serves others while 64 clients send slowly',
-        'serves others while 64 clients read slowly',
+        'serves others while 32 clients send slowly',
+        'serves others while 32 clients read slowly',
       ],
     },
     {
