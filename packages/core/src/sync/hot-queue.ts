@@ -29,7 +29,7 @@ const ASLEEP = 2
 const CALLED = 3
 const RESTING = 4
 
-/** Milliseconds for which a full queue has to stay so before more takers are let run. */
+/** Milliseconds after which more takers yet are let run where a queue stays full. */
 const FULL_MS = 10
 
 /** What a queue is to a thread that takes from it. */
@@ -87,6 +87,7 @@ export class HotQueue {
     while (put < count && !this.#queue.closed) {
       this.relent() // full: those that run are blocked
       put += this.#queue.putMany(values.subarray(put), count - put, FULL_MS)
+      this.#call() // whoever made room may sleep by now
     }
     return put
   }
