@@ -5,7 +5,8 @@
  *
  * Each reactor has an epoll of its own, where the handles of certain descriptors are armed, whoever accepted them: a worker needs
  * nobody to tell it where a connection belongs. The pool is one, so no reactor's clients wait while threads of another's are free.
- * Of the workers only as many run as there are processors for them, unless those block: another wake-up for each short request costs more than it gains.
+ * Of the workers only as many run as there are processors for them, unless those block: to wake one more for each short request
+ * costs more than it gains.
  * In processes+threads each process runs the same with one reactor, and has its share of the processors.
  */
 
