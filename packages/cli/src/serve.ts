@@ -3,7 +3,7 @@
 import { constants } from 'node:os'
 import type { Server } from '@cs/core'
 import { ignoreSignal } from '@cs/core/posix'
-import { findModel, models } from '@cs/registry'
+import { loadModel, modelNames } from '@cs/registry/load'
 import { type CommandDef, defineCommand } from 'citty'
 import { fail } from './fail.js'
 import { settingsFrom } from './settings.js'
@@ -49,10 +49,10 @@ interface Args {
   readonly path?: string | undefined
 }
 
-function start(args: Args, settings: Readonly<Record<string, string>>): Promise<Server> {
-  const model = findModel(args.model)
+async function start(args: Args, settings: Readonly<Record<string, string>>): Promise<Server> {
+  const model = await loadModel(args.model)
   if (model === undefined) {
-    throw new Error(`there is no model '${args.model}'; there are: ${models.map(({ name }) => name).join(', ')}`)
+    throw new Error(`there is no model '${args.model}'; there are: ${modelNames.join(', ')}`)
   }
   const port = args.port ?? process.env.PORT ?? '8080'
   if (!/^\d{1,5}$/.test(port)) throw new Error(`the port cannot be '${port}': it takes a whole number from 0 to 65535`)

@@ -1,51 +1,11 @@
-/** The list of all models, one line each: the one place to which a new model is added. */
+/** All models, loaded; `@cs/registry/load` loads one of them alone. */
 
-import type { Model } from '@cs/core'
-import { epoll, kqueue, poll, select } from '@cs/io-multiplexing'
-import { actor, coroutine, fiber } from '@cs/modern'
-import {
-  eventLoop,
-  halfSyncAsync,
-  hybrid,
-  leaderFollower,
-  pipeline,
-  proactor,
-  producerConsumer,
-  reactor,
-  workStealing,
-} from '@cs/patterns'
-import { multiProcess, processPool1, processPool2, singleProcess } from '@cs/process-models'
-import { multiThread, threadPool } from '@cs/thread-models'
+import { type AnyModel, loadModels } from './load.js'
 
-/** A model of any options, as a registry knows it. */
-// biome-ignore lint/suspicious/noExplicitAny: each model has options of its own
-export type AnyModel = Model<any>
+export type { AnyModel } from './load.js'
 
 /** The models in the order in which one should read them. */
-export const models: readonly AnyModel[] = [
-  singleProcess,
-  multiProcess,
-  processPool1,
-  processPool2,
-  multiThread,
-  threadPool,
-  select,
-  poll,
-  epoll,
-  kqueue,
-  reactor,
-  proactor,
-  eventLoop,
-  halfSyncAsync,
-  leaderFollower,
-  producerConsumer,
-  pipeline,
-  workStealing,
-  hybrid,
-  coroutine,
-  fiber,
-  actor,
-]
+export const models: readonly AnyModel[] = await loadModels()
 
 /** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */
 export function findModel(name: string): AnyModel | undefined {

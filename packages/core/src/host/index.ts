@@ -1,5 +1,6 @@
 /** The host floor: where roles run, how they are started, watched, replaced and stopped. */
 export { AppError, appUrl, loadApp } from './app.js'
+export { Binding } from './binding.js'
 export { CLOSE, Control, ENDED, LEAVE, READY, STARTING, STAY, type UnitCells } from './control.js'
 export {
   type Bounds,
@@ -19,4 +20,4 @@ export {
 export { type BoundPopulation, bindPopulation, type RoleBoot, type RolePlan, Seat } from './seat.js'
 export { Sockets } from './sockets.js'
 export { ServerError, Supervisor, type SupervisorOptions, slotsFor } from './supervisor.js'
-export type { UnitBoot, UnitMessage } from './unit-run.js'
+export { failure, type ProcessBoot, runUnit, type ThreadBoot, type UnitBoot, type UnitMessage } from './unit-run.js'

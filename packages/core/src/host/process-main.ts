@@ -3,7 +3,7 @@
 import { readFileSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import { close, dup2, getppid, interruptBy, setParentDeathSignal } from '../posix/index.js'
-import { failure, type ProcessBoot, runUnit, type UnitMessage } from './unit-run.js'
+import { failure, type ProcessBoot, runUnit, type UnitMessage } from './index.js'
 
 /** Where the host listens, and its standard error; the other descriptors are named in what it says; see ProcessUnit. */
 const MESSAGE_FD = 3

@@ -9,7 +9,7 @@
  */
 
 import { type Demultiplexer, READABLE, WRITABLE } from '../demux/index.js'
-import { TimerHeap } from '../loop/timer-heap.js'
+import { TimerHeap } from '../loop/index.js'
 import { accept4, close, EAGAIN, ECANCELED, EINTR, SHUT_WR, shutdown } from '../posix/index.js'
 import {
   type AcceptHandler,

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { expect, it, onTestFinished } from 'vitest'
-import { Binding } from '../../dist/host/binding.js'
+import { Binding } from '../../dist/host/index.js'
 import { appOf, isAlive, MODELS, program, until } from './processes.js'
 
 const ENTERED = 0

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Timer, TimerHeap } from '../../dist/loop/timer-heap.js'
+import { type Timer, TimerHeap } from '../../dist/loop/index.js'
 
 const call = (callback: () => void): void => callback()
 const ALL = Number.POSITIVE_INFINITY

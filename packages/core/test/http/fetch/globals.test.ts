@@ -13,7 +13,7 @@ import {
   realRequest,
   realResponse,
   requestFrom,
-} from '../../../dist/http/fetch/index.js'
+} from '../../../dist/http/index.js'
 import { arriving, incoming } from './incoming.js'
 
 const RealHeaders = realHeaders()
@@ -22,7 +22,7 @@ const RealResponse = realResponse()
 
 /** A program of its own, since here the classes are loaded: undici leaves a mark on the globals when it is. */
 const LAZINESS = `
-  import { installFetchGlobals, LightResponse, realResponse, requestFrom } from '${new URL('../../../dist/http/fetch/index.js', import.meta.url)}'
+  import { installFetchGlobals, LightResponse, realResponse, requestFrom } from '${new URL('../../../dist/http/index.js', import.meta.url)}'
   const isLoaded = () => Object.getOwnPropertySymbols(globalThis).includes(Symbol.for('undici.globalDispatcher.1'))
   installFetchGlobals()
   const response = new Response('a', { headers: { 'x-a': '1' } })

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { LightHeaders, raw, realHeaders, realRequest, realResponse } from '../../../dist/http/fetch/index.js'
+import { LightHeaders, raw, realHeaders, realRequest, realResponse } from '../../../dist/http/index.js'
 import { outcome } from './outcome.js'
 
 const RealHeaders = realHeaders()

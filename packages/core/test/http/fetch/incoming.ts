@@ -1,4 +1,4 @@
-import { type Incoming, LightHeaders, type RequestBodySource } from '../../../dist/http/fetch/index.js'
+import { type Incoming, LightHeaders, type RequestBodySource } from '../../../dist/http/index.js'
 
 /** A body that arrives at once, or a turn later. */
 export function arriving(text: string, late = false): RequestBodySource {

@@ -8,7 +8,7 @@ import {
   realRequest,
   requestFrom,
   toRealRequest,
-} from '../../../dist/http/fetch/index.js'
+} from '../../../dist/http/index.js'
 import { arriving, incoming } from './incoming.js'
 import { outcome, outcomeOf } from './outcome.js'
 

@@ -11,7 +11,7 @@ import {
   statusOf,
   statusTextOf,
   takeBody,
-} from '../../../dist/http/fetch/index.js'
+} from '../../../dist/http/index.js'
 import { outcome, outcomeOf } from './outcome.js'
 
 const RealHeaders = realHeaders()
