@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished } from 'vitest'
-import { connect, connectMany, request } from '../support/client.js'
+import { connect, connectMany, type Reply, request } from '../support/client.js'
 import { eventually, within } from '../support/deadline.js'
 import { seededRandom } from '../support/random.js'
 import { collect, contentOf, Gate } from './case.js'
@@ -87,10 +87,18 @@ it('lets 64 keep-alive clients at once all make progress', async ({ server }) =>
     clients.map(async (first) => {
       let client = first
       let closing = false
+      let crossed = false
       let served = 0
+      /** A request may cross with the end of a connection that was quiet while others waited (RFC 9112 §9.3.1). */
+      const again = async (error: unknown): Promise<Reply> => {
+        if (served === 0 || crossed || client.available > 0) throw error
+        crossed = true
+        client = await connect(server)
+        return client.ask('/hello')
+      }
       for (; served < 50; served++) {
         if (closing) client = await connect(server)
-        const { status, headers } = await client.ask('/hello')
+        const { status, headers } = await client.ask('/hello').catch(again)
         expect(status).toBe(200)
         closing = headers.connection === 'close' // a model may serve its connections in turns
         if (closing) client.destroy()

@@ -174,6 +174,7 @@ class Load {
         if (headers.connection === 'close' && !(await this.#reconnects())) return 'in order'
       } catch (error) {
         if (this.#client.available > 0) return `a part of a response: ${(error as Error).message}`
+        if (!this.#stops && this.served > 0 && (await this.#reconnects())) continue // RFC 9112 §9.3.1: it had been quiet
         return this.#sentBeforeStop ? `a lost request: ${(error as Error).message}` : 'in order'
       }
     }

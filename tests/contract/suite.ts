@@ -6,7 +6,7 @@ import { exceptions } from '../exceptions.js'
 import { impatiently } from '../support/deadline.js'
 import { startServer, type TestServer } from '../support/server.js'
 import { type Variant, variants } from '../variants.js'
-import { type Case, type Exception, type Subject, startForTest } from './case.js'
+import { type Case, type Exception, HASTE_MS, type Subject, startForTest } from './case.js'
 import { clients } from './clients.js'
 import { failures } from './failures.js'
 import { listening } from './listening.js'
@@ -17,6 +17,8 @@ export const groups: Readonly<Record<string, readonly Case[]>> = { listening, re
 
 /** How long an excepted case may wait for what is not going to come. */
 const EXCEPTED_MS = 1000
+
+const HASTY = { headTimeout: HASTE_MS, bodyTimeout: HASTE_MS, idleTimeout: HASTE_MS, writeTimeout: HASTE_MS }
 
 /** Defines the tests of one model; a file each, so that two models are tested at a time. */
 export function expectContract(model: string): void {
@@ -29,12 +31,14 @@ export function expectContract(model: string): void {
 function expectCases({ model, set }: Variant): void {
   const missing = models.find(({ name }) => name === model)!.missing()
   let server: TestServer | undefined
+  let hasty: Promise<TestServer> | undefined
 
   beforeAll(async () => {
     if (missing === undefined) server = await startServer(model, { set })
   })
 
   afterAll(() => server?.finish())
+  afterAll(async () => (await hasty)?.finish())
 
   for (const [group, cases] of Object.entries(groups)) {
     describe(group, () => {
@@ -44,6 +48,10 @@ function expectCases({ model, set }: Variant): void {
           const subject: Subject = {
             model,
             server: server!,
+            hasty: () => {
+              hasty ??= startServer(model, { set: { ...set, ...HASTY } })
+              return hasty
+            },
             start: (options) => startForTest(model, { ...options, set: { ...set, ...options?.set } }),
           }
           const exception = exceptions[model]?.find((one) => one.cases.includes(each.title))

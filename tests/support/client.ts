@@ -87,6 +87,11 @@ export class Client {
     socket.on('close', () => this.#ends('reset'))
   }
 
+  /** The client's own port. */
+  get port(): number {
+    return this.#socket.localPort!
+  }
+
   /** Bytes that came and were not read yet. */
   get available(): number {
     return this.#length

@@ -105,17 +105,31 @@ export function connectionsOf(pid: number, port: number): string[] {
   return list(`/proc/${pid}/fd`).filter((fd) => sockets.includes(link(`/proc/${pid}/fd/${fd}`) ?? ''))
 }
 
+/** Tells whether a process has the connection of a port to that port of a client: it was accepted and is not closed. */
+export function isHeld(port: number, clientPort: number): boolean {
+  return socketsOn(port, (state, remote) => state !== LISTEN && remote.endsWith(suffixOf(clientPort))).some(
+    (inode) => inode !== NOBODY,
+  )
+}
+
+/** The inode of a connection that waits to be accepted, or that was closed and is winding up. */
+const NOBODY = '0'
+
 /** What /proc/net/tcp calls the state of a listening socket. */
 const LISTEN = '0A'
 
 /** The inodes of the sockets whose own port this is. */
-function socketsOn(port: number, isWanted: (state: string) => boolean): string[] {
-  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
+function socketsOn(port: number, isWanted: (state: string, remote: string) => boolean): string[] {
   return ['tcp', 'tcp6']
     .flatMap((table) => (text(`/proc/net/${table}`) ?? '').split('\n').slice(1))
     .map((row) => row.trim().split(/\s+/))
-    .filter(([, local, , state]) => isWanted(state!) && local?.endsWith(suffix))
+    .filter(([, local, remote, state]) => local?.endsWith(suffixOf(port)) && isWanted(state!, remote!))
     .map((row) => row[9])
+}
+
+/** How /proc/net/tcp writes a port. */
+function suffixOf(port: number): string {
+  return `:${port.toString(16).toUpperCase().padStart(4, '0')}`
 }
 
 /** The processes of a session that hold the socket with an inode. */

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs'
 import type { NetConnectOpts } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { eventually, within } from './deadline.js'
-import { cpuSecondsOf, fdCountOf, listenersOn, sessionOf, threadsOf } from './proc.js'
+import { cpuSecondsOf, fdCountOf, isHeld, listenersOn, sessionOf, threadsOf } from './proc.js'
 
 const CLI = fileURLToPath(new URL('../../packages/cli/bin/cs.js', import.meta.url))
 const APPS = new URL('../apps/', import.meta.url)
@@ -196,6 +196,11 @@ export class TestServer {
 
   get isListening(): boolean {
     return listenersOn(this.port).some((inode) => this.#listeners.includes(inode))
+  }
+
+  /** Tells whether the server has accepted a client's connection and not closed it yet. */
+  holds({ port }: { readonly port: number }): boolean {
+    return isHeld(this.port, port)
   }
 
   /** The processes of the server. */

@@ -89,7 +89,7 @@ describe('the globals', () => {
 
   it('are found real by a second copy of the module', async () => {
     restore = installFetchGlobals()
-    const copy = await import(new URL('../../../dist/http/fetch/real.js?copy', import.meta.url).href)
+    const copy = await import(new URL('../../../dist/http/index.js?copy', import.meta.url).href)
     expect([copy.realHeaders(), copy.realRequest(), copy.realResponse(), copy.realFetch]).toEqual([
       ...[RealHeaders, RealRequest, RealResponse, realFetch],
     ])
