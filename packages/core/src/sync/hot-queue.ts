@@ -20,8 +20,10 @@ const RUNNING = 0
 const LIMIT = 1
 /** Written once, before the cells are shared. */
 const PROCESSORS = 2
+/** One past the cell of the highest taker that ever came: what is beyond it need not be looked through. Takers raise it. */
+const END = 3
 /** One cell a taker, by its index. Takers write their own, others only ASLEEP to CALLED, and what a dead one left. */
-const TAKERS = 3
+const TAKERS = 4
 
 const ABSENT = 0
 const AWAKE = 1
@@ -55,12 +57,13 @@ export class HotQueue {
   static cells(takers: number, processors: number): Int32Array {
     const cells = new Int32Array(new SharedArrayBuffer((TAKERS + takers) * 4))
     cells[LIMIT] = cells[PROCESSORS] = processors
+    cells[END] = TAKERS
     return cells
   }
 
   /** Takers that sleep. Any thread. */
   get sleeping(): number {
-    return this.#cells.subarray(TAKERS).reduce((count, state) => count + (state === ASLEEP ? 1 : 0), 0)
+    return this.#cells.subarray(TAKERS, this.#end).reduce((count, state) => count + (state === ASLEEP ? 1 : 0), 0)
   }
 
   /** Values that wait. Any thread. */
@@ -109,7 +112,7 @@ export class HotQueue {
 
   /** True where values wait and not all takers run: they should be reviewed before long. Any thread. */
   get isHeldBack(): boolean {
-    return this.#queue.size > 0 && Atomics.load(this.#cells, RUNNING) < this.#cells.length - TAKERS
+    return this.#queue.size > 0 && Atomics.load(this.#cells, RUNNING) < this.#end - TAKERS
   }
 
   /** Lets as many more run as there are processors: values have waited, so those that run are blocked. Any thread. */
@@ -128,13 +131,13 @@ export class HotQueue {
   /** Has one taker take 'dismissed': the coldest, unless another comes first. Any thread. */
   dismiss(): void {
     this.#queue.dismiss()
-    for (let at = this.#cells.length - 1; at >= TAKERS; at--) if (this.#wake(at)) return
+    for (let at = this.#end - 1; at >= TAKERS; at--) if (this.#wake(at)) return
   }
 
   /** Closes the queue; takers drain what is left. Any thread. */
   close(): void {
     this.#queue.close()
-    for (let at = TAKERS; at < this.#cells.length; at++) this.#wake(at)
+    for (let at = TAKERS; at < this.#end; at++) this.#wake(at)
   }
 
   /** Settles what a taker that died had begun; another may have its index. Any thread, once it is dead. */
@@ -154,7 +157,12 @@ export class HotQueue {
   /** Calls one sleeper, if there is something to take and fewer run than may. */
   #call(): void {
     if (this.#queue.size === 0 || Atomics.load(this.#cells, RUNNING) >= this.#cells[LIMIT]) return
-    for (let at = TAKERS; at < this.#cells.length; at++) if (this.#wake(at)) return
+    const end = this.#end
+    for (let at = TAKERS; at < end; at++) if (this.#wake(at)) return
+  }
+
+  get #end(): number {
+    return Atomics.load(this.#cells, END)
   }
 
   #wake(at: number): boolean {
@@ -181,6 +189,7 @@ export class Taker implements Source {
     this.#cells = cells
     this.#at = at
     this.#call = call
+    this.#extend()
     this.#runs(AWAKE)
   }
 
@@ -223,6 +232,13 @@ export class Taker implements Source {
   leave(): void {
     this.#pauses(ABSENT)
     this.#call()
+  }
+
+  #extend(): void {
+    for (;;) {
+      const end = Atomics.load(this.#cells, END)
+      if (end > this.#at || Atomics.compareExchange(this.#cells, END, end, this.#at + 1) === end) return
+    }
   }
 
   #pauses(state: number): void {

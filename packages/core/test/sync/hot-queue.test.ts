@@ -34,6 +34,20 @@ describe('hot queue', () => {
     expect(await takers[1].result).toBe('closed')
   })
 
+  test('one whose index is far beyond the others is called, dismissed and closed like them', async () => {
+    const { queue, cells, hot } = pool(2048, 1)
+    for (const [happens, taken] of [
+      [() => hot.put(1), 1],
+      [() => hot.dismiss(), 'dismissed'],
+      [() => hot.close(), 'closed'],
+    ] as const) {
+      const taker = start<number | string>('takeHot', { queue, cells, index: 2047 })
+      await until(() => hot.sleeping === 1 && taker.inFutex())
+      happens()
+      expect(await taker.result).toBe(taken)
+    }
+  })
+
   test('one that comes calls the next: all values are taken though only some takers are called', async () => {
     const { queue, cells, hot } = pool(6, 1)
     const takers = startMany<number | string>(6, 'takeHot', (index) => ({ queue, cells, index }))
