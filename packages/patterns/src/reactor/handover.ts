@@ -67,7 +67,7 @@ export class Handover implements Shareable {
 
   /** The number of connections that a loop has, or will have once it is awake. Any thread. */
   loadOf(loop: number): number {
-    return this.#queues[loop].size + Atomics.load(this.#held, loop) // may be a turn of that loop old
+    return this.#queues[loop].size + Atomics.load(this.#held, loop) // what was closed in this turn of the loop counts still
   }
 
   /** Puts a connection if there is room. Acceptor only. */
@@ -93,6 +93,7 @@ export class Handover implements Shareable {
   /** Takes the next connection of a loop, which should drain its wakeup before it looks. That loop only. */
   take(loop: number): number | 'empty' | 'closed' {
     const taken = this.#queues[loop].tryTake()
+    if (typeof taken === 'number') Atomics.add(this.#held, loop, 1) // until the loop tells how many it has
     return taken === 'dismissed' ? 'empty' : taken // nobody dismisses a loop
   }
 
