@@ -73,7 +73,7 @@ test('is started again where a timer of the app throws, and keeps no descriptor 
   await crash()
   const before = await crash()
   expect(await crash()).toBeLessThanOrEqual(before)
-  expect(server.stderr).toContain('thrown by a timer')
+  await eventually('it is told', () => server.stderr.includes('thrown by a timer'))
 })
 
 test('names a request that blocks it longer than `slow`, for how long, and where in the code', async () => {

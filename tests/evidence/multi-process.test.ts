@@ -141,7 +141,7 @@ test('takes its children with it when it is killed, and is started again', async
   for (const client of clients) await client.closed()
   await eventually('another is there', () => childrenOf(server.pid).some(({ pid }) => pid !== before))
   expect(await pidFor(await connect(server))).toBeGreaterThan(0)
-  expect(server.stderr).toContain('3 connections lost')
+  await eventually('it is told', () => server.stderr.includes('3 connections lost'))
 })
 
 test('forks once for each connection, and children receive, send and leave by exit_group(2)', async (context) => {

@@ -60,7 +60,7 @@ test('replaces a process that is killed; while clients run, at most what it had 
   const now = await idleWorkers(server, 2)
   expect(now).toContain(before[1])
   expect(now).not.toContain(before[0])
-  expect(server.stderr).toContain('was killed by SIGKILL')
+  await eventually('it is told', () => server.stderr.includes('was killed by SIGKILL'))
 })
 
 test('replaces a process after maxRequests, and refuses nothing meanwhile', async () => {
