@@ -56,6 +56,15 @@ export function threadsOf(pid: number): Thread[] {
   })
 }
 
+/** What the scheduler does with the threads of a process: the policies of sched(7) by number. */
+export function policiesOf(pid: number): { readonly comm: string; readonly policy: number }[] {
+  return list(`/proc/${pid}/task`).flatMap((tid) => {
+    const comm = text(`/proc/${pid}/task/${tid}/comm`)
+    const fields = statOf(`/proc/${pid}/task/${tid}/stat`)
+    return comm === undefined || fields === undefined ? [] : [{ comm: comm.trim(), policy: Number(fields[38]) }]
+  })
+}
+
 /** The processes of a session, zombies included: a server under test is the leader of its own. */
 export function sessionOf(leader: number): Process[] {
   return list('/proc')

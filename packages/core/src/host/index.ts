@@ -20,4 +20,12 @@ export {
 export { type BoundPopulation, bindPopulation, type RoleBoot, type RolePlan, Seat } from './seat.js'
 export { Sockets } from './sockets.js'
 export { ServerError, Supervisor, type SupervisorOptions, slotsFor } from './supervisor.js'
-export { failure, type ProcessBoot, runUnit, type ThreadBoot, type UnitBoot, type UnitMessage } from './unit-run.js'
+export {
+  failure,
+  type ProcessBoot,
+  runUnit,
+  type Scheduling,
+  type ThreadBoot,
+  type UnitBoot,
+  type UnitMessage,
+} from './unit-run.js'

@@ -72,7 +72,7 @@ export async function runThreads({ shared, counts }: ThreadPlan, nest: Nest): Pr
 }
 
 function planOf(name: string, count: number, shared: object, table: ConnectionTable, boot: UnitBoot): RolePlan {
-  const { model, moduleUrl, appUrl, options, limits, timeouts, address, control } = boot
+  const { model, moduleUrl, appUrl, options, limits, timeouts, scheduling, address, control } = boot
   const role = findRole(model, name)
   const accepts = role.accepts !== false
   return {
@@ -95,6 +95,7 @@ function planOf(name: string, count: number, shared: object, table: ConnectionTa
       options,
       limits,
       timeouts,
+      scheduling,
       address,
       ownsDescriptors: false,
       within: control,

@@ -2,12 +2,15 @@
 
 import { type FetchApp, Service, type Timeouts } from '../connection/index.js'
 import type { HttpLimits } from '../http/index.js'
-import { getpid, gettid, type SocketAddress, setThreadName } from '../posix/index.js'
+import { getpid, gettid, type SocketAddress, setBatch, setThreadName } from '../posix/index.js'
 import { ConnectionTable, Listener } from '../socket/index.js'
 import { type Dehydrated, hydrate } from '../sync/index.js'
 import { loadApp } from './app.js'
 import { CLOSE, Control, type ControlHandle, FORCED, READY, STAY } from './control.js'
 import { findRole, type Role, type RoleContext } from './role.js'
+
+/** How the kernel schedules a unit: with SCHED_BATCH, or as it does all others. */
+export type Scheduling = 'batch' | 'normal'
 
 /** All that a unit must be told, structured-cloneable; for a process JSON, with `shared` and `table` left out. */
 export interface UnitBoot {
@@ -22,6 +25,7 @@ export interface UnitBoot {
   readonly options: unknown
   readonly limits: HttpLimits
   readonly timeouts: Timeouts
+  readonly scheduling: Scheduling
   readonly listenerFd: number
   readonly address: SocketAddress
   readonly stopFd: number
@@ -79,6 +83,7 @@ export async function runUnit(boot: UnitBoot, surroundings: Surroundings): Promi
   const cells = control.unit(boot.unit)
   if (given === undefined) {
     setThreadName(boot.name)
+    if (boot.scheduling === 'batch') setBatch() // a hint: a system that does not know it goes without
     await import(boot.moduleUrl)
   }
   const role = findRole(boot.model, boot.role)

@@ -1,6 +1,7 @@
 import { DEFAULT_TIMEOUTS, type Timeouts } from '../connection/index.js'
+import type { Scheduling } from '../host/index.js'
 import { DEFAULT_LIMITS, type HttpLimits } from '../http/index.js'
-import { integer, milliseconds, type OptionSpecs } from './options.js'
+import { choice, integer, milliseconds, type OptionSpecs } from './options.js'
 
 /** What every model honours, whatever else it offers. */
 export interface CommonOptions {
@@ -18,6 +19,12 @@ export interface CommonOptions {
   readonly drainTimeout: number
   /** Time that a thread or process gets to become ready, the app loaded, in ms. Default: 30 s; then it is killed. */
   readonly startTimeout: number
+  /**
+   * How Linux schedules the threads and processes that the server starts, and what those start (man 7 sched). `batch`: one that
+   * wakes waits for a processor; as none is interrupted, each handles more requests at a time. `normal`: one that wakes may
+   * interrupt another, which is sooner for it where other programs compute on the same processors. Default: 'batch'.
+   */
+  readonly scheduling: Scheduling
   /** Bytes of a request line. Default: 8192; beyond it 414. */
   readonly maxRequestLine: number
   /** Bytes of a header section. Default: 16384; beyond it 431. */
@@ -42,6 +49,10 @@ export const COMMON_OPTIONS: OptionSpecs<CommonOptions> = {
     default: 30_000,
     min: 1,
     max: 86_400_000,
+  }),
+  scheduling: choice('how Linux schedules threads and processes that wake: they wait their turn, or interrupt others', {
+    default: 'batch',
+    choices: ['batch', 'normal'],
   }),
   maxRequestLine: integer('bytes of a request line', { default: DEFAULT_LIMITS.requestLine, min: 64, max: 1 << 20 }),
   maxHeaderBytes: integer('bytes of a header section', { default: DEFAULT_LIMITS.headerBytes, min: 256, max: 1 << 20 }),

@@ -195,6 +195,7 @@ function assemble<Options extends object, Shared>(
           options,
           limits: limitsOf(options),
           timeouts: timeoutsOf(options),
+          scheduling: options.scheduling,
           address: sockets.first.address,
           ownsDescriptors: false,
           shared: dehydrate<unknown>(shared),

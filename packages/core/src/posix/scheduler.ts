@@ -18,7 +18,9 @@ const NUMBERS: Readonly<Record<string, readonly [number, number]>> = {
 
 const THIS_THREAD = 0
 const SIZE = 48 // bytes of `struct sched_attr` in its first version
-const RUNTIME = 3 // the 64-bit word of sched_runtime
+const POLICY = 0 // the 64-bit word of which sched_policy is the upper half
+const RUNTIME = 3 // that of sched_runtime
+const SCHED_BATCH = 3n
 
 const attributes = new BigUint64Array(SIZE / 8)
 
@@ -28,11 +30,28 @@ const attributes = new BigUint64Array(SIZE / 8)
  * from Linux 6.12 on; returns 0 or a negative errno (-ENOSYS where the call is not known). man 2 sched_setattr
  */
 export function setSlice(microseconds: number): number {
+  return change(() => {
+    attributes[RUNTIME] = BigInt(microseconds) * 1000n
+  })
+}
+
+/**
+ * Puts the calling thread under SCHED_BATCH: when it wakes it interrupts nobody who runs, but waits for a processor. Threads and
+ * processes that it starts inherit that. Returns 0 or a negative errno (-ENOSYS where the call is not known). man 7 sched
+ */
+export function setBatch(): number {
+  return change(() => {
+    attributes[POLICY] = (attributes[POLICY]! & 0xffff_ffffn) | (SCHED_BATCH << 32n)
+  })
+}
+
+/** What is not edited stays as it is. */
+function change(edit: () => void): number {
   const numbers = NUMBERS[platformName]
   if (numbers === undefined) return -ENOSYS
   const [get, set] = numbers
-  const known = outcome(c.get(get, THIS_THREAD, attributes, SIZE, 0)) // what is not asked for stays as it is
+  const known = outcome(c.get(get, THIS_THREAD, attributes, SIZE, 0))
   if (known < 0) return known
-  attributes[RUNTIME] = BigInt(microseconds) * 1000n
+  edit()
   return outcome(c.set(set, THIS_THREAD, attributes, 0))
 }

@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { setSlice } from '@cs/core/posix'
 import { describe, expect, it } from 'vitest'
 
@@ -27,5 +29,27 @@ describe('a slice', () => {
     expect(setSlice(300)).toBe(0)
     expect(other()).toEqual(before)
     setSlice(0)
+  })
+})
+
+/** Sets what it is told to in a process of its own; prints the result, its policy and its nice value before and after. */
+const BATCH = `
+  import { readFileSync } from 'node:fs'
+  import { setBatch } from '${import.meta.resolve('@cs/core/posix')}'
+  const now = () => readFileSync('/proc/thread-self/stat', 'latin1').split(') ')[1].split(' ')
+  const before = now()
+  const result = setBatch()
+  console.log(JSON.stringify({ result, policies: [before[38], now()[38]], nice: [before[16], now()[16]] }))
+`
+
+describe('batch scheduling', () => {
+  it.runIf(process.platform === 'linux')('is that of the calling thread from then on, whose nice value stays', () => {
+    const words = ['-n', '5', process.execPath, '--input-type=module', '-e', BATCH]
+    const { stdout, stderr } = spawnSync('nice', words, {
+      encoding: 'utf8',
+      cwd: fileURLToPath(new URL('.', import.meta.url)),
+    })
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toEqual({ result: 0, policies: ['0', '3'], nice: ['5', '5'] })
   })
 })
