@@ -24,14 +24,14 @@ export interface Subject {
   readonly model: string
   /** Serves tests/apps/app.mjs with default options for all cases of the model; a case may neither stop nor harm it. */
   readonly server: TestServer
-  /** The same, for the cases that wait for a timeout: each of its timeouts is {@link HASTE_MS}. */
+  /** The same, for the cases that wait for a timeout: with timeouts as short as {@link HASTY}. */
   hasty(): Promise<TestServer>
   /** Starts a server for this case alone, which must stop in order, with nothing left, at the case's end. */
   start(options?: ServerOptions): Promise<TestServer>
 }
 
-/** Milliseconds of every timeout of {@link Subject.hasty}. */
-export const HASTE_MS = 300
+/** The timeouts of {@link Subject.hasty}, in milliseconds. */
+export const HASTY = { headTimeout: 300, bodyTimeout: 300, idleTimeout: 300, writeTimeout: 300 } as const
 
 /** Collects the cases of a file. */
 export function collect(): { readonly cases: Case[]; readonly it: (title: string, run: Case['run']) => void } {

@@ -6,7 +6,7 @@ import { exceptions } from '../exceptions.js'
 import { impatiently } from '../support/deadline.js'
 import { startServer, type TestServer } from '../support/server.js'
 import { type Variant, variants } from '../variants.js'
-import { type Case, type Exception, HASTE_MS, type Subject, startForTest } from './case.js'
+import { type Case, type Exception, HASTY, type Subject, startForTest } from './case.js'
 import { clients } from './clients.js'
 import { failures } from './failures.js'
 import { listening } from './listening.js'
@@ -18,9 +18,7 @@ export const groups: Readonly<Record<string, readonly Case[]>> = { listening, re
 /** How long an excepted case may wait for what is not going to come. */
 const EXCEPTED_MS = 1000
 
-const HASTY = { headTimeout: HASTE_MS, bodyTimeout: HASTE_MS, idleTimeout: HASTE_MS, writeTimeout: HASTE_MS }
-
-/** Defines the tests of one model; a file each, so that two models are tested at a time. */
+/** Defines the tests of one model; a file each, so that several models are tested at a time. */
 export function expectContract(model: string): void {
   const subjects = [{ model, set: {} }, ...variants.filter((each) => each.model === model)]
   describe.each(subjects.map((subject) => [titleOf(subject), subject] as const))('%s', (_, subject) => {

@@ -40,7 +40,7 @@ const WAKE_MS = 20
 /** How often in the time that a unit may be silent the host looks for a sign of life. */
 const LOOKS = 4
 
-/** Descriptors of a process below which units start one by one: each opens a few dozen files while it loads. */
+/** Descriptors of a process below which units start one by one: each opens a dozen files and more while it loads. */
 const SCARCE_DESCRIPTORS = 256
 
 export interface SupervisorOptions {

@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { setSlice } from '@cs/core/posix'
 import { describe, expect, it } from 'vitest'
 
@@ -45,10 +44,7 @@ const BATCH = `
 describe('batch scheduling', () => {
   it.runIf(process.platform === 'linux')('is that of the calling thread from then on, whose nice value stays', () => {
     const words = ['-n', '5', process.execPath, '--input-type=module', '-e', BATCH]
-    const { stdout, stderr } = spawnSync('nice', words, {
-      encoding: 'utf8',
-      cwd: fileURLToPath(new URL('.', import.meta.url)),
-    })
+    const { stdout, stderr } = spawnSync('nice', words, { encoding: 'utf8' })
     expect(stderr).toBe('')
     expect(JSON.parse(stdout)).toEqual({ result: 0, policies: ['0', '3'], nice: ['5', '5'] })
   })
