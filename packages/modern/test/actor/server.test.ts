@@ -10,10 +10,11 @@ test('loads: gives to whoever has the fewest, of equals to the next in turn', ()
   const loads = Loads.create(3)
   expect([0, 1, 2, 3].map(() => loads.give())).toEqual([0, 1, 2, 0])
   loads.take(0)
-  loads.hold(0, 1) // it took one, and has one on its way
+  expect(loads.loadOf(0)).toBe(2) // it took one, though it has not told so yet, and has one on its way
+  loads.hold(0, 1)
   expect(loads.loadOf(0)).toBe(2)
-  loads.hold(0, 0)
   loads.take(0)
+  loads.hold(0, 0) // both are gone
   expect([loads.give(), loads.give()]).toEqual([0, 1])
 })
 

@@ -92,8 +92,9 @@ export class Loads implements Shareable {
 
   // a worker's side ---------------------------------------------------------------------------------------------------
 
-  /** Counts a connection as taken. That worker only. */
+  /** Counts a connection as taken, and as held until {@link hold} tells how many are. That worker only. */
   take(worker: number): void {
+    Atomics.add(this.#cells, HELD + worker * CELLS, 1) // first: at no moment does it count for nobody
     Atomics.add(this.#cells, TAKEN + worker * CELLS, 1) // makes room, for the acceptor's next look
   }
 
