@@ -65,7 +65,7 @@ const MOST = 64
 /** Bytes of a request that are gathered before it goes on: most go whole. */
 const GATHER_BYTES = 64 * 1024
 
-/** Records that a writer takes before it looks at the clients that it waits for. */
+/** Records that a thread takes before it looks at anything else, and calls others. */
 const BURST = 64
 
 function stage(description: string, fallback: number): ReturnType<typeof integer> {
@@ -126,6 +126,7 @@ export const pipeline: Model<PipelineOptions> = defineModel<PipelineOptions, Pip
             else door.takes(fd) || reader.ready(fd)
           }
           shared.readable[index] = 0
+          reader.passOn()
         }
         demux.close()
 
@@ -157,8 +158,10 @@ export const pipeline: Model<PipelineOptions> = defineModel<PipelineOptions, Pip
         const isNeeded = (): boolean => connections.size > 0 || isAtWork(shared, READERS)
 
         while (!stop.forced && (isNeeded() || !parser.isIdle)) {
-          if (parser.takes()) await parser.settle()
-          else {
+          let any = false
+          for (let taken = 0; taken < BURST && parser.takes(); taken++) any = true
+          await parser.passOn()
+          if (!any) {
             load.ends()
             if (parser.liesDown() && isNeeded()) bell.sleep(soonest(connections.timeout, scaler.timeout))
             bell.rise()
@@ -169,6 +172,7 @@ export const pipeline: Model<PipelineOptions> = defineModel<PipelineOptions, Pip
           connections.sweep()
         }
         connections.closeAll()
+        await parser.passOn()
         leave(shared, PARSERS)
         if (!isAtWork(shared, PARSERS)) shared.crossing.close()
       },

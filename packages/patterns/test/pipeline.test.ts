@@ -1,8 +1,10 @@
 import { Answerer, EpollDemultiplexer, Service } from '@cs/core'
+import { Sheet } from '@cs/core/crossing'
 import { DEFAULT_LIMITS, installFetchGlobals } from '@cs/core/http'
 import { close, recv, SHUT_WR, send, shutdown, socketpair } from '@cs/core/posix'
 import { ConnectionTable, FREE } from '@cs/core/socket'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { Lane } from '../dist/pipeline/lane.js'
 import { Lines, READ_LEFT, WRITE_LEFT } from '../dist/pipeline/lines.js'
 import { Parser } from '../dist/pipeline/parser.js'
 import { Reader } from '../dist/pipeline/reader.js'
@@ -73,10 +75,10 @@ class Line {
   async play(rounds = 4): Promise<void> {
     for (let i = 0; i < rounds; i++) {
       this.read()
-      while (this.parser.takes()) await this.parser.settle()
+      while (this.parser.takes()) await this.parser.passOn()
       while (this.answerer.takes());
       await new Promise((resolve) => setImmediate(resolve))
-      while (this.parser.takes()) await this.parser.settle()
+      while (this.parser.takes()) await this.parser.passOn()
       this.write()
     }
   }
@@ -95,6 +97,41 @@ function hear(client: number): string {
 }
 
 const get = (path = '/'): string => `GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`
+
+describe('a lane', () => {
+  const record = (bytes: number): Sheet => {
+    const sheet = new Sheet()
+    sheet.begin(1, 0, 0, bytes)
+    return sheet
+  }
+
+  it('rings once for all that a thread has put, when that thread says so', () => {
+    const lane = Lane.create(1 << 18)
+    const put = (): void => lane.put(record(0), () => expect.unreachable('there is room'))
+    lane.bell.lieDown()
+    put()
+    put()
+    expect(lane.bell.sleeps).toBe(true)
+    lane.call()
+    expect(lane.bell.sleeps).toBe(false)
+    lane.bell.rise()
+    lane.bell.lieDown()
+    lane.call()
+    expect(lane.bell.sleeps).toBe(true) // nothing was put since
+  })
+
+  it('has everybody called before it blocks for room', () => {
+    const lane = Lane.create(1 << 18)
+    let calls = 0
+    const makeRoom = (): void => {
+      calls++
+      while (lane.take(new Sheet()));
+    }
+    for (let i = 0; calls === 0 && i < 10; i++) lane.put(record(1 << 16), makeRoom)
+    expect(calls).toBe(1)
+    expect(lane.report).toMatchObject({ depth: 1 }) // what found no room went in behind
+  })
+})
 
 describe('a pipeline', () => {
   it('takes a request through its stages, each of which shows that it waits', async () => {

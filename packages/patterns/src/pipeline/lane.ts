@@ -32,6 +32,8 @@ export class Lane implements Shareable {
   /** What wakes its thread out of a demultiplexer, where it waits in one. */
   readonly wakeup: Wakeup | undefined
   readonly bell: Bell
+  /** Whether something was put by this thread of which nobody has been told. */
+  #owesCall = false
 
   private constructor(buffer: SharedArrayBuffer, ring: RecordRing, wakeup: Wakeup | undefined) {
     this.#cells = new Int32Array(buffer)
@@ -60,16 +62,22 @@ export class Lane implements Shareable {
     return shared
   }
 
-  /** Puts a record, blocking while there is no room, and rings for the one who takes; false where the lane is closed. Any thread. */
-  put(sheet: Sheet, bell: Bell = this.bell): boolean {
+  /** Puts a record, of which {@link call} is to tell; calls whoever `callAll` calls before it blocks for room. Any thread. */
+  put(sheet: Sheet, callAll: () => void): void {
     if (sheet.tryWriteTo(this.#ring) === 'full') {
-      bell.ring()
+      callAll()
       sheet.writeTo(this.#ring)
     }
     const depth = Atomics.add(this.#cells, DEPTH, 1) + 1
     if (depth > this.#cells[HIGH_WATER]) this.#cells[HIGH_WATER] = depth // a statistic: one may be lost
+    this.#owesCall = true
+  }
+
+  /** Rings for the one who takes, once for all that this thread has put. Any thread. */
+  call(bell: Bell = this.bell): void {
+    if (!this.#owesCall) return
+    this.#owesCall = false
     bell.ring()
-    return !this.#ring.closed
   }
 
   /** Takes the next record; false where there is none. One thread. */

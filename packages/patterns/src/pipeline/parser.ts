@@ -46,7 +46,7 @@ export class Parser {
     this.#load = load
     this.connections = new ConnectionSet(service, () => {})
     this.#caller = new Caller(shared.crossing, index, service)
-    service.transport = new ToWriters(shared, service)
+    service.transport = new ToWriters(shared, service, this.#callAll)
   }
 
   /**
@@ -69,10 +69,10 @@ export class Parser {
     return true
   }
 
-  /** Lets bodies that move by promises come to rest, and calls threads of the third stage for what has been parsed. */
-  async settle(): Promise<void> {
+  /** Lets bodies that move by promises come to rest, and calls the threads of the stages behind for what there is for them. */
+  async passOn(): Promise<void> {
     await this.#caller.settle()
-    this.#shared.crossing.call()
+    this.#callAll()
   }
 
   /** Says that the thread is about to sleep; false where there is something to take. */
@@ -84,6 +84,13 @@ export class Parser {
   get isIdle(): boolean {
     if (this.#shared.drained[this.#index].size > 0) return false
     return this.#caller.isFull || this.#shared.parse[this.#index].isEmpty
+  }
+
+  /** Once for all that was put: who is called finds several. */
+  readonly #callAll = (): void => {
+    const { crossing, write } = this.#shared
+    crossing.call()
+    for (const lane of write) lane.call()
   }
 
   #open(fd: number, serial: number): void {
@@ -114,7 +121,9 @@ export class Parser {
       connection.registered = READABLE
       this.#shared.lines.clear(fd, PAUSED)
       this.#sheet.begin(RESUME, fd, this.#index, 0)
-      this.#shared.read[this.#shared.lines.reader(fd)].put(this.#sheet)
+      const lane = this.#shared.read[this.#shared.lines.reader(fd)]
+      lane.put(this.#sheet, this.#callAll)
+      lane.call()
     } else if (connection.sated && connection.registered !== RESTS) {
       connection.registered = RESTS
       this.#shared.lines.set(fd, PAUSED)
@@ -128,9 +137,11 @@ class ToWriters implements Transport {
   readonly #lines: Lines
   readonly #lanes: readonly Lane[]
   readonly #service: Service
+  readonly #callAll: () => void
   readonly #sheet = new Sheet()
 
-  constructor({ lines, write }: PipelineShared, service: Service) {
+  constructor({ lines, write }: PipelineShared, service: Service, callAll: () => void) {
+    this.#callAll = callAll
     this.#lines = lines
     this.#lanes = write
     this.#service = service
@@ -179,7 +190,7 @@ class ToWriters implements Transport {
 
   #put(fd: number): void {
     this.#sheet.words[STAMP] = (this.#service.time * 1000) | 0
-    this.#lanes[fd % this.#lanes.length].put(this.#sheet)
+    this.#lanes[fd % this.#lanes.length].put(this.#sheet, this.#callAll)
   }
 
   /** True where little is on its way to the client; if not, the writer says when that has changed. */

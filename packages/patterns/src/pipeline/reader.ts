@@ -71,6 +71,12 @@ export class Reader {
     }
   }
 
+  /** Calls the parsers for what was read. */
+  readonly passOn = (): void => {
+    const { parse, crossing } = this.#shared
+    for (let i = 0; i < parse.length; i++) parse[i].call(crossing.callerBell(i))
+  }
+
   #rest(fd: number): void {
     this.#resting.add(fd)
     this.#demux.modify(fd, 0)
@@ -84,13 +90,13 @@ export class Reader {
   }
 
   #put(kind: number, fd: number, n: number): void {
-    const { lines, parse, crossing } = this.#shared
+    const { lines, parse } = this.#shared
     const sheet = this.#sheet
     const index = fd % parse.length
     sheet.begin(kind, fd, this.#index, Math.max(n, 0))
     sheet.words[A] = n
     sheet.words[B] = lines.serial(fd)
     sheet.words[STAMP] = (monotonicTime() * 1000) | 0
-    parse[index].put(sheet, crossing.callerBell(index))
+    parse[index].put(sheet, this.passOn)
   }
 }
