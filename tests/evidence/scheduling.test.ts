@@ -1,9 +1,11 @@
-/** What the option `scheduling` does, seen from outside: the policy under which the kernel has the threads of a server. */
+/** What the options `scheduling` and `affinity` do, seen from outside: how, and where, the kernel runs the threads of a server. */
 
+import { availableParallelism } from 'node:os'
 import { expect, test } from 'vitest'
 import { startForTest } from '../contract/case.js'
 import { connect, connectMany } from '../support/client.js'
-import { policiesOf } from '../support/proc.js'
+import { type Scheduled, scheduledOf } from '../support/proc.js'
+import type { TestServer } from '../support/server.js'
 
 /** The numbers of sched(7). */
 const NORMAL = 0
@@ -19,7 +21,7 @@ const servers = [
 test.each(servers)('the threads and processes of %s %o are scheduled as batch', async (model, set) => {
   const server = await startForTest(model, { set })
   expect((await (await connect(server)).ask('/hello')).status).toBe(200)
-  const policies = server.pids.flatMap(policiesOf).filter(({ comm }) => comm.startsWith('cs:'))
+  const policies = server.pids.flatMap(scheduledOf).filter(({ comm }) => comm.startsWith('cs:'))
   expect(policies.length).toBeGreaterThan(0)
   for (const thread of policies) expect(thread).toMatchObject({ policy: BATCH })
 })
@@ -29,7 +31,7 @@ test('so are the children that are forked for connections', async () => {
   const clients = await connectMany(2, server)
   for (const client of clients) expect((await client.ask('/hello')).status).toBe(200)
   // A child's first thread is what was forked; those of libuv, should a handler's work have them started, take after it.
-  const children = server.pids.map(policiesOf).filter(([first]) => first?.comm === 'cs:conn')
+  const children = server.pids.map(scheduledOf).filter(([first]) => first?.comm === 'cs:conn')
   expect(children).toHaveLength(clients.length)
   for (const thread of children.flat()) expect(thread).toMatchObject({ policy: BATCH })
 })
@@ -37,7 +39,55 @@ test('so are the children that are forked for connections', async () => {
 test.each(servers)('those of %s %o are not where they are to be normal', async (model, set) => {
   const server = await startForTest(model, { set: { ...set, scheduling: 'normal' } })
   expect((await (await connect(server)).ask('/hello')).status).toBe(200)
-  const policies = server.pids.flatMap(policiesOf)
+  const policies = server.pids.flatMap(scheduledOf)
   expect(policies.length).toBeGreaterThan(0)
   for (const thread of policies) expect(thread).toMatchObject({ policy: NORMAL })
 })
+
+/** Threads that run handlers and, where there are any, threads that only do I/O. */
+const divided = [
+  ['half-sync-async', { threads: availableParallelism() + 1 }, 'cs:sync', 'cs:async'],
+  ['thread-pool', { threads: availableParallelism() + 1 }, 'cs:worker', 'cs:acceptor'],
+  ['reactor', { workers: availableParallelism() + 1 }, 'cs:worker', 'cs:reactor'],
+  ['work-stealing', { threads: availableParallelism() }, 'cs:worker', 'cs:acceptor'],
+  ['process-pool1', { processes: availableParallelism() }, 'cs:worker', undefined],
+] as const
+
+test.each(divided)(
+  'with affinity the first handlers of %s %o have a processor each',
+  async (model, set, role, other) => {
+    const server = await startForTest(model, { set: { ...set, affinity: 'handlers' } })
+    expect((await (await connect(server)).ask('/hello')).status).toBe(200)
+    const all = threadsOf(server)
+    const anywhere = all.find(({ comm }) => comm === 'node')!.processors
+    const handlers = all.filter(({ comm }) => comm.startsWith(role))
+    const own = handlers.slice(0, availableParallelism()).map(({ processors }) => processors)
+    expect(own).toHaveLength(availableParallelism())
+    expect(new Set(own).size).toBe(availableParallelism())
+    for (const each of own) expect(each).toMatch(/^\d+$/)
+    const others = all.filter((thread) => !handlers.slice(0, availableParallelism()).includes(thread))
+    for (const each of others) expect(each).toMatchObject({ processors: anywhere }) // V8's and libuv's among them
+    for (const each of handlers) expect(each).toMatchObject({ policy: BATCH })
+    if (other === undefined) return
+    const first = all.find(({ comm }) => comm.startsWith(other))!
+    expect(first).toMatchObject({ policy: NORMAL })
+    if (first.slice !== undefined) expect(first.slice).toBeLessThan(handlers[0].slice!)
+  },
+)
+
+test('without affinity, all threads of a server run where there is room', async () => {
+  const server = await startForTest('half-sync-async')
+  expect((await (await connect(server)).ask('/hello')).status).toBe(200)
+  expect(new Set(threadsOf(server).map(({ processors }) => processors)).size).toBe(1)
+})
+
+test('the children that a server forks for connections are bound to no processor', async () => {
+  const server = await startForTest('multi-process', { set: { affinity: 'handlers' } })
+  expect((await (await connect(server)).ask('/hello')).status).toBe(200)
+  expect(new Set(threadsOf(server).map(({ processors }) => processors)).size).toBe(1)
+})
+
+/** The threads of all processes of a server, by their names: those of a role in the order of their numbers. */
+function threadsOf(server: TestServer): Scheduled[] {
+  return server.pids.flatMap(scheduledOf).sort((a, b) => a.comm.localeCompare(b.comm, 'en', { numeric: true }))
+}

@@ -56,12 +56,32 @@ export function threadsOf(pid: number): Thread[] {
   })
 }
 
-/** What the scheduler does with the threads of a process: the policies of sched(7) by number. */
-export function policiesOf(pid: number): { readonly comm: string; readonly policy: number }[] {
+/** What the scheduler does with a thread. */
+export interface Scheduled {
+  readonly comm: string
+  /** By the number of sched(7). */
+  readonly policy: number
+  /** The processors on which it may run, as `0-3,7`. */
+  readonly processors: string
+  /** Microseconds that it gets at once; undefined where the kernel does not tell. */
+  readonly slice: number | undefined
+}
+
+/** What it does with the threads of a process, in the order of their tids. */
+export function scheduledOf(pid: number): Scheduled[] {
   return list(`/proc/${pid}/task`).flatMap((tid) => {
-    const comm = text(`/proc/${pid}/task/${tid}/comm`)
-    const fields = statOf(`/proc/${pid}/task/${tid}/stat`)
-    return comm === undefined || fields === undefined ? [] : [{ comm: comm.trim(), policy: Number(fields[38]) }]
+    const task = `/proc/${pid}/task/${tid}`
+    const [comm, fields, status] = [text(`${task}/comm`), statOf(`${task}/stat`), text(`${task}/status`)]
+    if (comm === undefined || fields === undefined || status === undefined) return []
+    const slice = /^se\.slice\s*:\s*(\d+)/m.exec(text(`${task}/sched`) ?? '')?.[1]
+    return [
+      {
+        comm: comm.trim(),
+        policy: Number(fields[38]),
+        processors: /^Cpus_allowed_list:\s+(\S+)/m.exec(status)![1],
+        slice: slice === undefined ? undefined : Number(slice) / 1000,
+      },
+    ]
   })
 }
 

@@ -21,6 +21,7 @@ export { type BoundPopulation, bindPopulation, type RoleBoot, type RolePlan, Sea
 export { Sockets } from './sockets.js'
 export { ServerError, Supervisor, type SupervisorOptions, slotsFor } from './supervisor.js'
 export {
+  type Affinity,
   failure,
   type ProcessBoot,
   runUnit,

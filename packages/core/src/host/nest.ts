@@ -72,7 +72,7 @@ export async function runThreads({ shared, counts }: ThreadPlan, nest: Nest): Pr
 }
 
 function planOf(name: string, count: number, shared: object, table: ConnectionTable, boot: UnitBoot): RolePlan {
-  const { model, moduleUrl, appUrl, options, limits, timeouts, scheduling, address, control } = boot
+  const { model, moduleUrl, appUrl, options, limits, timeouts, scheduling, affinity, address, control } = boot
   const role = findRole(model, name)
   const accepts = role.accepts !== false
   return {
@@ -96,6 +96,7 @@ function planOf(name: string, count: number, shared: object, table: ConnectionTa
       limits,
       timeouts,
       scheduling,
+      affinity,
       address,
       ownsDescriptors: false,
       within: control,

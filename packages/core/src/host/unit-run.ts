@@ -1,8 +1,18 @@
 /** What is the same wherever a unit runs: on a worker thread, in a child process, on the calling thread. */
 
+import { access } from 'node:fs/promises'
 import { type FetchApp, Service, type Timeouts } from '../connection/index.js'
 import type { HttpLimits } from '../http/index.js'
-import { getpid, gettid, type SocketAddress, setBatch, setThreadName } from '../posix/index.js'
+import {
+  getpid,
+  gettid,
+  processors,
+  type SocketAddress,
+  setPolicy,
+  setProcessor,
+  setSlice,
+  setThreadName,
+} from '../posix/index.js'
 import { ConnectionTable, Listener } from '../socket/index.js'
 import { type Dehydrated, hydrate } from '../sync/index.js'
 import { loadApp } from './app.js'
@@ -11,6 +21,12 @@ import { findRole, type Role, type RoleContext } from './role.js'
 
 /** How the kernel schedules a unit: with SCHED_BATCH, or as it does all others. */
 export type Scheduling = 'batch' | 'normal'
+
+/** Whether units that run handlers stay on a processor each. */
+export type Affinity = 'none' | 'handlers'
+
+/** Microseconds of a processor that a unit gets at once which only does I/O, so that it comes before others: it needs few. */
+const IO_SLICE_US = 100
 
 /** All that a unit must be told, structured-cloneable; for a process JSON, with `shared` and `table` left out. */
 export interface UnitBoot {
@@ -26,6 +42,7 @@ export interface UnitBoot {
   readonly limits: HttpLimits
   readonly timeouts: Timeouts
   readonly scheduling: Scheduling
+  readonly affinity: Affinity
   readonly listenerFd: number
   readonly address: SocketAddress
   readonly stopFd: number
@@ -83,11 +100,12 @@ export async function runUnit(boot: UnitBoot, surroundings: Surroundings): Promi
   const cells = control.unit(boot.unit)
   if (given === undefined) {
     setThreadName(boot.name)
-    if (boot.scheduling === 'batch') setBatch() // a hint: a system that does not know it goes without
+    if (boot.scheduling === 'batch') setPolicy('batch') // a hint: a system that does not know it goes without
     await import(boot.moduleUrl)
   }
   const role = findRole(boot.model, boot.role)
   const app = role.handles === false ? NO_APP : (given ?? (await loadApp(boot.appUrl!, role.children !== undefined)))
+  if (given === undefined && boot.affinity === 'handlers') await settle(role, boot.index)
   // A unit that accepts nothing may be needed for what was accepted before the stop.
   if (control.phase === FORCED || (control.stopping && role.accepts !== false)) return tell({ type: 'finished' })
   const ready = (): void => {
@@ -99,6 +117,23 @@ export async function runUnit(boot: UnitBoot, surroundings: Surroundings): Promi
   if (!role.nests) ready()
   await role.run(contextOf(boot, role, control, app, surroundings, ready))
   tell({ type: 'finished' })
+}
+
+/**
+ * Gives the first units that run handlers a processor each, of those that this process may use, and has units that only do I/O
+ * come first. Those in which others start, and inherit it, are left alone.
+ */
+async function settle(role: Role<unknown, unknown>, index: number): Promise<void> {
+  if (role.nests || role.children !== undefined) return
+  if (role.handles === false) {
+    setPolicy('normal')
+    setSlice(IO_SLICE_US)
+    return
+  }
+  const own = processors()[index]
+  if (own === undefined) return
+  await access('/') // libuv's threads are started by whoever needs them first, and would stay where it is
+  setProcessor(own)
 }
 
 /** Stands where no request may come. */

@@ -1,5 +1,5 @@
 import { DEFAULT_TIMEOUTS, type Timeouts } from '../connection/index.js'
-import type { Scheduling } from '../host/index.js'
+import type { Affinity, Scheduling } from '../host/index.js'
 import { DEFAULT_LIMITS, type HttpLimits } from '../http/index.js'
 import { choice, integer, milliseconds, type OptionSpecs } from './options.js'
 
@@ -25,6 +25,13 @@ export interface CommonOptions {
    * interrupt another, which is sooner for it where other programs compute on the same processors. Default: 'batch'.
    */
   readonly scheduling: Scheduling
+  /**
+   * Where Linux runs them (man 2 sched_setaffinity). `none`: where there is room. `handlers`: of the threads, or processes, that run
+   * handlers the first stay on one processor each, of those that the server may use, and threads that only do I/O come before
+   * others. Beside handlers that compute, requests then wait less; what a handler starts is bound to its processor, too.
+   * Default: 'none'.
+   */
+  readonly affinity: Affinity
   /** Bytes of a request line. Default: 8192; beyond it 414. */
   readonly maxRequestLine: number
   /** Bytes of a header section. Default: 16384; beyond it 431. */
@@ -53,6 +60,10 @@ export const COMMON_OPTIONS: OptionSpecs<CommonOptions> = {
   scheduling: choice('how Linux schedules threads and processes that wake: they wait their turn, or interrupt others', {
     default: 'batch',
     choices: ['batch', 'normal'],
+  }),
+  affinity: choice('which threads stay on a processor: none, or the first that run handlers, on one each', {
+    default: 'none',
+    choices: ['none', 'handlers'],
   }),
   maxRequestLine: integer('bytes of a request line', { default: DEFAULT_LIMITS.requestLine, min: 64, max: 1 << 20 }),
   maxHeaderBytes: integer('bytes of a header section', { default: DEFAULT_LIMITS.headerBytes, min: 256, max: 1 << 20 }),

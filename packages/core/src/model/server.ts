@@ -196,6 +196,7 @@ function assemble<Options extends object, Shared>(
           limits: limitsOf(options),
           timeouts: timeoutsOf(options),
           scheduling: options.scheduling,
+          affinity: options.affinity,
           address: sockets.first.address,
           ownsDescriptors: false,
           shared: dehydrate<unknown>(shared),

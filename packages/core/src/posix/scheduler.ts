@@ -1,13 +1,15 @@
-/** How the kernel's scheduler treats a thread: sched_getattr(2), sched_setattr(2). Linux alone. */
+/** How the kernel's scheduler treats a thread, and where: sched_setattr(2), sched_setaffinity(2). Linux alone. */
 
 import { ENOSYS } from './errors.js'
 import { declare, outcome } from './ffi.js'
 import { platformName } from './platform.js'
 
-// Through syscall(2): glibc has functions of its own from 2.41 on, musl none.
+// The first two through syscall(2): glibc has functions of its own from 2.41 on, musl none.
 const c = declare({
   get: 'int syscall(long number, int tid, void* attributes, uint32_t size, uint32_t flags)',
   set: 'int syscall(long number, int tid, void* attributes, uint32_t flags)',
+  getAffinity: 'int sched_getaffinity(int tid, size_t size, void* mask)',
+  setAffinity: 'int sched_setaffinity(int tid, size_t size, void* mask)',
 })
 
 /** The numbers of the two calls. */
@@ -20,9 +22,12 @@ const THIS_THREAD = 0
 const SIZE = 48 // bytes of `struct sched_attr` in its first version
 const POLICY = 0 // the 64-bit word of which sched_policy is the upper half
 const RUNTIME = 3 // that of sched_runtime
-const SCHED_BATCH = 3n
+const POLICIES = { normal: 0n, batch: 3n } as const
 
 const attributes = new BigUint64Array(SIZE / 8)
+
+/** A bit for each processor, as many as Linux can be built for. */
+const mask = new Uint8Array(8192 / 8)
 
 /**
  * Asks the fair scheduler to give the calling thread the processor in slices of so many microseconds (100 to 100,000; 0: the
@@ -36,13 +41,35 @@ export function setSlice(microseconds: number): number {
 }
 
 /**
- * Puts the calling thread under SCHED_BATCH: when it wakes it interrupts nobody who runs, but waits for a processor. Threads and
- * processes that it starts inherit that. Returns 0 or a negative errno (-ENOSYS where the call is not known). man 7 sched
+ * Puts the calling thread under SCHED_BATCH: when it wakes it interrupts nobody who runs, but waits for a processor; or under
+ * SCHED_OTHER, the system's own. Threads and processes that it starts inherit that. Returns 0 or a negative errno (-ENOSYS where
+ * the call is not known). man 7 sched
  */
-export function setBatch(): number {
+export function setPolicy(policy: keyof typeof POLICIES): number {
   return change(() => {
-    attributes[POLICY] = (attributes[POLICY]! & 0xffff_ffffn) | (SCHED_BATCH << 32n)
+    attributes[POLICY] = (attributes[POLICY]! & 0xffff_ffffn) | (POLICIES[policy] << 32n)
   })
+}
+
+/** The numbers of the processors on which the calling thread may run; none where the system does not tell. man 2 sched_getaffinity */
+export function processors(): number[] {
+  if (process.platform !== 'linux' || outcome(c.getAffinity(THIS_THREAD, mask.length, mask)) < 0) return []
+  return Array.from({ length: 8 * mask.length }, (_, number) => number).filter(isInMask)
+}
+
+/**
+ * Has the calling thread run on this processor and no other; threads and processes that it starts inherit that. Returns 0 or a
+ * negative errno (-EINVAL where it may not run there). man 2 sched_setaffinity
+ */
+export function setProcessor(number: number): number {
+  if (process.platform !== 'linux') return -ENOSYS
+  mask.fill(0)
+  mask[number >> 3] = 1 << (number & 7)
+  return outcome(c.setAffinity(THIS_THREAD, mask.length, mask))
+}
+
+function isInMask(number: number): boolean {
+  return (mask[number >> 3]! & (1 << (number & 7))) !== 0
 }
 
 /** What is not edited stays as it is. */

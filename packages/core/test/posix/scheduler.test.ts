@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { setSlice } from '@cs/core/posix'
+import { availableParallelism } from 'node:os'
+import { EINVAL, setSlice } from '@cs/core/posix'
 import { describe, expect, it } from 'vitest'
 
 /** Microseconds that the scheduler gives this thread at once, as the kernel tells it; undefined where it does not. */
@@ -34,10 +35,10 @@ describe('a slice', () => {
 /** Sets what it is told to in a process of its own; prints the result, its policy and its nice value before and after. */
 const BATCH = `
   import { readFileSync } from 'node:fs'
-  import { setBatch } from '${import.meta.resolve('@cs/core/posix')}'
+  import { setPolicy } from '${import.meta.resolve('@cs/core/posix')}'
   const now = () => readFileSync('/proc/thread-self/stat', 'latin1').split(') ')[1].split(' ')
   const before = now()
-  const result = setBatch()
+  const result = setPolicy('batch')
   console.log(JSON.stringify({ result, policies: [before[38], now()[38]], nice: [before[16], now()[16]] }))
 `
 
@@ -47,5 +48,28 @@ describe('batch scheduling', () => {
     const { stdout, stderr } = spawnSync('nice', words, { encoding: 'utf8' })
     expect(stderr).toBe('')
     expect(JSON.parse(stdout)).toEqual({ result: 0, policies: ['0', '3'], nice: ['5', '5'] })
+  })
+})
+
+/** Goes to the last of the processors that it may use; prints what these were and are, and which it was refused. */
+const AFFINITY = `
+  import { readFileSync } from 'node:fs'
+  import { processors, setProcessor } from '${import.meta.resolve('@cs/core/posix')}'
+  const before = processors()
+  const results = [setProcessor(before.at(-1)), setProcessor(8191)]
+  const [, told] = /^Cpus_allowed_list:\\s+(.*)$/m.exec(readFileSync('/proc/thread-self/status', 'latin1'))
+  console.log(JSON.stringify({ before, results, now: processors(), told }))
+`
+
+describe('affinity', () => {
+  it.runIf(process.platform === 'linux')('is one processor of those that the thread may use, and no other', () => {
+    const words = ['--input-type=module', '-e', AFFINITY]
+    const { stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' })
+    expect(stderr).toBe('')
+    const { before, results, now, told } = JSON.parse(stdout)
+    expect(before).toHaveLength(availableParallelism())
+    expect(results).toEqual([0, -EINVAL])
+    expect(now).toEqual([before.at(-1)])
+    expect(told).toBe(String(before.at(-1)))
   })
 })
