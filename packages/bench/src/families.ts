@@ -60,6 +60,10 @@ function withStartCosts(connections: number): readonly Scenario[] {
   return [close, ONE_BY_ONE, keepAlive]
 }
 
+/** Threads that run handlers have a processor each. */
+const PINNED = { affinity: 'handlers' }
+const PINNED_WORKERS = { workers: '2', ...PINNED }
+
 export const families: readonly Suite[] = [
   suiteOf({
     name: 'processes',
@@ -103,6 +107,9 @@ export const families: readonly Suite[] = [
       model('hybrid', { combination: 'reactor+thread-pool' }),
       model('hybrid', { combination: 'processes+threads' }),
       model('hybrid', { combination: 'epoll+coroutine' }),
+      ...[model('reactor', PINNED_WORKERS), model('half-sync-async', PINNED), model('work-stealing', PINNED)].map(
+        (contender) => ({ ...contender, scenarios: [BURNING.name] }), // what it is for; it costs where handlers are short
+      ),
     ],
     scenarios: scenariosFor,
     burning: true,
