@@ -1,6 +1,6 @@
 /** All models, loaded; `@cs/registry/load` loads one of them alone. */
 
-import { type AnyModel, loadModels } from './load.js'
+import { type AnyModel, inKebabCase, loadModels } from './load.js'
 
 export type { AnyModel } from './load.js'
 
@@ -9,8 +9,8 @@ export const models: readonly AnyModel[] = await loadModels()
 
 /** Finds a model by its name; underscores are taken for hyphens. Undefined where there is none. */
 export function findModel(name: string): AnyModel | undefined {
-  const kebab = name.replaceAll('_', '-')
-  return models.find((model) => model.name === kebab)
+  const known = inKebabCase(name)
+  return models.find((model) => model.name === known)
 }
 
 /** Names the family package from which a model comes. */

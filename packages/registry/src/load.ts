@@ -37,8 +37,13 @@ export const modelNames: readonly string[] = Object.keys(loaders)
 
 /** Loads a model by its name; underscores are taken for hyphens. Undefined where there is none. */
 export async function loadModel(name: string): Promise<AnyModel | undefined> {
-  const kebab = name.replaceAll('_', '-')
-  return Object.hasOwn(loaders, kebab) ? loaders[kebab]!() : undefined
+  const known = inKebabCase(name)
+  return Object.hasOwn(loaders, known) ? loaders[known]!() : undefined
+}
+
+/** The name as the registry has it. */
+export function inKebabCase(name: string): string {
+  return name.replaceAll('_', '-')
 }
 
 /** Loads all models, in the order of {@link modelNames}. */

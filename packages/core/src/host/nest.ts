@@ -71,9 +71,9 @@ export async function runThreads({ shared, counts }: ThreadPlan, nest: Nest): Pr
   }
 }
 
+/** The threads of a role are told what their process was told, but for what they share. */
 function planOf(name: string, count: number, shared: object, table: ConnectionTable, boot: UnitBoot): RolePlan {
-  const { model, moduleUrl, appUrl, options, limits, timeouts, scheduling, affinity, address, control } = boot
-  const role = findRole(model, name)
+  const role = findRole(boot.model, name)
   const accepts = role.accepts !== false
   return {
     place: 'thread',
@@ -88,18 +88,10 @@ function planOf(name: string, count: number, shared: object, table: ConnectionTa
     flags: [],
     children: undefined,
     boot: {
-      model,
-      moduleUrl,
+      ...boot,
       role: name,
-      appUrl,
-      options,
-      limits,
-      timeouts,
-      scheduling,
-      affinity,
-      address,
       ownsDescriptors: false,
-      within: control,
+      within: boot.control,
       shared: dehydrate<unknown>(shared),
       table: table.share(),
     },
