@@ -102,7 +102,7 @@ export const multiThread: Model<MultiThreadOptions> = defineModel<MultiThreadOpt
       const recruiter = new Recruiter(roster, queue, options.spareTimeout, service.now, host.more)
       const acceptor = new Acceptor(roster, recruiter, queue, { listener, service }, demux)
 
-      limitWaits(listener.fd) // what is accepted inherits it
+      limitWaits(service, listener.fd) // what is accepted inherits it
       demux.add(stop.fd, READABLE)
       while (!stop.requested) {
         const ready = demux.wait(acceptor.timeout(recruiter.timeout(service.now)))

@@ -56,9 +56,6 @@ const OUTPUT_HIGH_WATER = 32 * 1024
 /** Bytes that a client may send ahead, while its request is at work, before reading pauses. */
 const AHEAD_HIGH_WATER = 64 * 1024
 
-/** Milliseconds for which a thread waits for a client before it looks at the time. */
-export const BLOCKING_TICK_MS = 1000
-
 /** Milliseconds between two looks at whether a client has left while a handler works. */
 const LOOK_MS = 200
 
@@ -113,7 +110,7 @@ export class Connection {
   static accept(service: Service, fd: number): Connection {
     service.counters[ACCEPTED]++
     service.table.enter(fd, service.owner)
-    if (service.blocking) limitWaits(fd)
+    if (service.blocking) limitWaits(service, fd)
     return new Connection(service, fd)
   }
 
@@ -402,7 +399,7 @@ export class Connection {
     let waiting = this.advance()
     while (waiting !== CLOSED && (this.busy || this.machine.receivingBody || (service.blocking && !this.idle))) {
       if (waiting === WRITABLE || this.machine.demanded || !this.busy) {
-        if (!service.blocking) pollOne(this.fd, waiting === WRITABLE ? POLLOUT : POLLIN, BLOCKING_TICK_MS)
+        if (!service.blocking) pollOne(this.fd, waiting === WRITABLE ? POLLOUT : POLLIN, service.tickMs)
         this.advance()
       } else await this.#progress()
       service.tick()
@@ -731,9 +728,9 @@ function isLast(service: Service): boolean {
  * Has a blocking socket return now and then, so that its thread can look at the time. What a listening socket is told so its
  * connections inherit, but then accept(2) returns as well.
  */
-export function limitWaits(fd: number): void {
-  setReceiveTimeout(fd, BLOCKING_TICK_MS)
-  setSendTimeout(fd, BLOCKING_TICK_MS)
+export function limitWaits({ tickMs }: Service, fd: number): void {
+  setReceiveTimeout(fd, tickMs)
+  setSendTimeout(fd, tickMs)
 }
 
 /** What a stream is cancelled with when its client is gone. */

@@ -16,5 +16,5 @@ export {
   writeCounts,
 } from './counters.js'
 export { type FetchApp, monotonicNow, monotonicTime, Service, type ServiceOptions } from './service.js'
-export { DEFAULT_TIMEOUTS, LINGER_MS, QUIET_MS, type Timeouts } from './timeouts.js'
+export { BLOCKING_TICK_MS, DEFAULT_TIMEOUTS, LINGER_MS, QUIET_MS, type Timeouts } from './timeouts.js'
 export { type Transport, transportOfCalls } from './transport.js'

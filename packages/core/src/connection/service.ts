@@ -10,7 +10,7 @@ import {
 import { write } from '../posix/index.js'
 import { ConnectionTable } from '../socket/index.js'
 import { COUNTERS, ERRORS } from './counters.js'
-import { DEFAULT_TIMEOUTS, type Timeouts } from './timeouts.js'
+import { DEFAULT_TIMEOUTS, type Timeouts, tickOf } from './timeouts.js'
 import { type Transport, transportOfCalls } from './transport.js'
 
 /** An app: what a fetch handler's default export is on every platform that has one. */
@@ -73,6 +73,8 @@ export class Service implements HttpContext {
   app: FetchApp
   readonly limits: HttpLimits
   readonly timeouts: Timeouts
+  /** Milliseconds for which a thread that blocks waits for a client before it looks at the time. */
+  readonly tickMs: number
   readonly table: ConnectionTable
   readonly owner: number
   /** Where this thread counts; a forked child has cells of its own. */
@@ -105,6 +107,7 @@ export class Service implements HttpContext {
     this.app = options.app
     this.limits = options.limits ?? DEFAULT_LIMITS
     this.timeouts = options.timeouts ?? DEFAULT_TIMEOUTS
+    this.tickMs = tickOf(this.timeouts)
     this.table = options.table ?? ConnectionTable.create()
     this.owner = options.owner ?? 1
     this.counters = options.counters ?? new Float64Array(COUNTERS)

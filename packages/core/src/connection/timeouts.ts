@@ -12,6 +12,16 @@ export interface Timeouts {
 
 export const DEFAULT_TIMEOUTS: Timeouts = { head: 20_000, body: 30_000, write: 30_000, idle: 65_000 }
 
+/** Milliseconds for which a thread that blocks waits for a client, at most, before it looks at the time. */
+export const BLOCKING_TICK_MS = 1000
+const LEAST_TICK_MS = 20
+
+/** The same, with these timeouts: no longer than the shortest. */
+export function tickOf(timeouts: Timeouts): number {
+  const shortest = Math.min(...Object.values(timeouts).filter((each) => each > 0))
+  return Math.max(LEAST_TICK_MS, Math.min(BLOCKING_TICK_MS, shortest))
+}
+
 /** For how long a closing connection still reads what a client had sent, so that no reset overtakes the answer. */
 export const LINGER_MS = 1000
 

@@ -3,7 +3,7 @@ import type { Affinity, Scheduling } from '../host/index.js'
 import { DEFAULT_LIMITS, type HttpLimits } from '../http/index.js'
 import { choice, integer, milliseconds, type OptionSpecs } from './options.js'
 
-/** What every model honours, whatever else it offers. */
+/** What every model honours, whatever else it offers. A thread that blocks on its clients may notice a timeout up to a second late. */
 export interface CommonOptions {
   /** Connections that may wait to be accepted; the kernel's own bound applies too. Default: 4096. */
   readonly backlog: number

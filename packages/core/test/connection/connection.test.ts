@@ -5,6 +5,7 @@ import {
   Connection,
   ConnectionSet,
   countsOf,
+  DEFAULT_TIMEOUTS,
   LINGER_MS,
   QUIET_MS,
   READABLE,
@@ -318,6 +319,21 @@ describe('the end', () => {
 
 describe('expiry', () => {
   const expiring = (fetch = () => new Response('ok')) => new Peer(serviceOf(fetch, { timeouts }))
+
+  it.each([
+    ['a second', DEFAULT_TIMEOUTS, 1000],
+    ['as long as the shortest timeout', { ...DEFAULT_TIMEOUTS, write: 300 }, 300],
+    ['a second, since 0 is none', { head: 0, body: 0, write: 0, idle: 0 }, 1000],
+    ['no less than 20 ms', { ...DEFAULT_TIMEOUTS, head: 1 }, 20],
+  ])('is looked for by a thread that blocks every so often: %s', (_, each, tickMs) => {
+    const service = serviceOf(() => new Response('ok'), { timeouts: each, blocking: true })
+    expect(service.tickMs).toBe(tickMs)
+    const [ours, theirs] = socketpair()
+    const connection = Connection.accept(service, theirs)
+    expect(recv(theirs, Buffer.alloc(1), 0, 1)).toBe(-EAGAIN) // though the socket blocks, it returns
+    connection.close()
+    close(ours)
+  })
 
   it('closes a client that sends nothing, without a word', () => {
     const peer = expiring()
