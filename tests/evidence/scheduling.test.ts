@@ -1,6 +1,5 @@
 /** What the options `scheduling` and `affinity` do, seen from outside: how, and where, the kernel runs the threads of a server. */
 
-import { availableParallelism } from 'node:os'
 import { expect, test } from 'vitest'
 import { startForTest } from '../contract/case.js'
 import { connect, connectMany } from '../support/client.js'
@@ -44,13 +43,13 @@ test.each(servers)('those of %s %o are not where they are to be normal', async (
   for (const thread of policies) expect(thread).toMatchObject({ policy: NORMAL })
 })
 
-/** Threads that run handlers and, where there are any, threads that only do I/O. */
+/** Three threads that run handlers and, where there are any, threads that only do I/O. */
 const divided = [
-  ['half-sync-async', { threads: availableParallelism() + 1 }, 'cs:sync', 'cs:async'],
-  ['thread-pool', { threads: availableParallelism() + 1 }, 'cs:worker', 'cs:acceptor'],
-  ['reactor', { workers: availableParallelism() + 1 }, 'cs:worker', 'cs:reactor'],
-  ['work-stealing', { threads: availableParallelism() }, 'cs:worker', 'cs:acceptor'],
-  ['process-pool1', { processes: availableParallelism() }, 'cs:worker', undefined],
+  ['half-sync-async', { threads: 3 }, 'cs:sync', 'cs:async'],
+  ['thread-pool', { threads: 3 }, 'cs:worker', 'cs:acceptor'],
+  ['reactor', { workers: 3 }, 'cs:worker', 'cs:reactor'],
+  ['work-stealing', { threads: 3 }, 'cs:worker', 'cs:acceptor'],
+  ['process-pool1', { processes: 3 }, 'cs:worker', undefined],
 ] as const
 
 test.each(divided)(
@@ -61,11 +60,11 @@ test.each(divided)(
     const all = threadsOf(server)
     const anywhere = scheduledOf(server.pid)[0].processors // where the main thread of the host may run
     const handlers = all.filter(({ comm }) => comm.startsWith(role))
-    const own = handlers.slice(0, availableParallelism()).map(({ processors }) => processors)
-    expect(own).toHaveLength(availableParallelism())
-    expect(new Set(own).size).toBe(availableParallelism())
-    for (const each of own) expect(each).toMatch(/^\d+$/)
-    const others = all.filter((thread) => !handlers.slice(0, availableParallelism()).includes(thread))
+    expect(handlers).toHaveLength(3)
+    const bound = handlers.slice(0, countOf(anywhere))
+    for (const each of bound) expect(each.processors).toMatch(/^\d+$/)
+    expect(new Set(bound.map(({ processors }) => processors)).size).toBe(bound.length)
+    const others = all.filter((thread) => !bound.includes(thread))
     for (const each of others) expect(each).toMatchObject({ processors: anywhere }) // V8's and libuv's among them
     for (const each of handlers) expect(each).toMatchObject({ policy: BATCH })
     if (other === undefined) return
@@ -90,4 +89,10 @@ test('the children that a server forks for connections are bound to no processor
 /** The threads of all processes of a server, by their names: those of a role in the order of their numbers. */
 function threadsOf(server: TestServer): Scheduled[] {
   return server.pids.flatMap(scheduledOf).sort((a, b) => a.comm.localeCompare(b.comm, 'en', { numeric: true }))
+}
+
+/** How many processors a list such as `0-3,7` has. */
+function countOf(list: string): number {
+  const ranges = list.split(',').map((range) => range.split('-').map(Number))
+  return ranges.reduce((sum, [first, last = first]) => sum + last - first + 1, 0)
 }

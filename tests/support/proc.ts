@@ -1,6 +1,7 @@
 /** What an observer sees of a process from outside, by proc(5). Linux only. */
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { release } from 'node:os'
 
 /** Ticks of a second in which /proc counts CPU time (USER_HZ is 100 on every Linux that Node runs on). */
 const TICKS = 100
@@ -63,9 +64,13 @@ export interface Scheduled {
   readonly policy: number
   /** The processors on which it may run, as `0-3,7`. */
   readonly processors: string
-  /** Microseconds that it gets at once; undefined where the kernel does not tell. */
+  /** Microseconds that it gets at once; undefined where the kernel does not tell, or gives all the same. */
   readonly slice: number | undefined
 }
+
+/** Threads can have slices of their own from Linux 6.12 on. */
+const [MAJOR, MINOR] = release().split('.').map(Number)
+const HAS_SLICES = MAJOR > 6 || (MAJOR === 6 && MINOR >= 12)
 
 /** What it does with the threads of a process, in the order of their tids. */
 export function scheduledOf(pid: number): Scheduled[] {
@@ -79,7 +84,7 @@ export function scheduledOf(pid: number): Scheduled[] {
         comm: comm.trim(),
         policy: Number(fields[38]),
         processors: /^Cpus_allowed_list:\s+(\S+)/m.exec(status)![1],
-        slice: slice === undefined ? undefined : Number(slice) / 1000,
+        slice: HAS_SLICES && slice !== undefined ? Number(slice) / 1000 : undefined,
       },
     ]
   })
