@@ -94,16 +94,6 @@ export class Lane implements Shareable {
   get report(): LaneReport {
     return { depth: Math.max(0, Atomics.load(this.#cells, DEPTH)), highWater: this.#cells[HIGH_WATER] }
   }
-
-  /** Lets everybody go on who waits at either end. Any thread. */
-  close(): void {
-    this.#ring.close()
-    this.bell.ring()
-  }
-
-  get closed(): boolean {
-    return this.#ring.closed
-  }
 }
 
 registerShareable(KIND, Lane)
